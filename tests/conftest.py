@@ -1,0 +1,31 @@
+"""Shared fixtures: test material with a reason to skip, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+MATERIAL = Path(__file__).resolve().parents[2] / "shared" / "material"
+
+
+def missing(reason: str) -> None:
+    """Skip with a reason on a developer's machine; fail where everything must be present."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"missing under CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def material() -> Callable[[str], Path]:
+    """Return the path of a test material file or folder; skip (fail under CI) where it is absent."""
+
+    def find(name: str) -> Path:
+        path = MATERIAL / name
+        if not path.exists():
+            missing(f"test material {name} is not beside this checkout")
+        return path
+
+    return find
