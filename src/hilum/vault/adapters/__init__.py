@@ -1,0 +1,1 @@
+"""Where wrapped keys and the node key rest on disk."""
