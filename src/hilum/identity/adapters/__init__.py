@@ -1,0 +1,1 @@
+"""Where readers and tokens rest."""
