@@ -1,0 +1,1 @@
+"""Receipts, the append-only Merkle log that holds them, and its signed checkpoints."""
