@@ -1,0 +1,166 @@
+"""`hilum serve`: one process with the HTTP server, the writer thread, the steps and the local socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from hilum.api.app import build_app
+from hilum.errors import HilumError, MalformedInputError, UnavailableError, VerificationError
+from hilum.exchange.commands import COMMANDS
+from hilum.exchange.datadir import DataDirectory, Lock
+from hilum.exchange.demo import fill_with_family
+from hilum.exchange.steps import BackgroundSteps
+from hilum.exchange.wiring import initialise, open_node
+from hilum.portal.app import build_portal
+
+if TYPE_CHECKING:
+    from hilum.exchange.node import Node
+
+__all__ = ["serve_node"]
+
+_LONGEST_REQUEST = 1 << 20
+
+
+def serve_node(data: Path, *, host: str, port: int, demo: bool) -> None:
+    """Serve the node of a data directory until SIGINT or SIGTERM.
+
+    Args:
+        data: the data directory; made when it is not there.
+        host: address to listen on.
+        port: TCP port.
+        demo: fill an empty node with the demo family first.
+
+    Raises:
+        UnavailableError: the directory or the port is taken.
+    """
+    directory = DataDirectory(data)
+    if not directory.is_initialised():
+        initialise(data, custodian="A Hilum node", policy="eu-ehds")
+    with Lock(directory):
+        _probe(host, port)
+        with open_node(directory) as node:
+            if demo:
+                fill_with_family(node)
+            uvloop.run(_serve(node, directory, host, port))
+
+
+def _probe(host: str, port: int) -> None:
+    """Find out whether the port is free before anything else starts.
+
+    Raises:
+        UnavailableError: it is not.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UnavailableError(
+                "port-taken",
+                f"cannot listen on {host}:{port}",
+                hint="choose another with --port",
+                retryable=False,
+            ) from error
+
+
+async def _serve(node: Node, directory: DataDirectory, host: str, port: int) -> None:
+    application = build_app(node, build_portal(node))
+    server = Server(application, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    steps = asyncio.create_task(_run_steps(BackgroundSteps(node), stop))
+    listener = await _listen(node, directory)
+    serving = asyncio.create_task(server.serve())
+    gc.collect()
+    gc.freeze()
+    click.echo(f"Hilum serves http://localhost:{port}  (data in {directory.root})", err=True)
+    halted = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, halted}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    listener.close()
+    server.stop()
+    for task in (serving, steps):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, timeout=10)
+    directory.socket.unlink(missing_ok=True)
+
+
+async def _run_steps(steps: BackgroundSteps, stop: asyncio.Event) -> None:
+    """Drive the background objects: each says when it wants to be called next."""
+    while not stop.is_set():
+        due_s = await asyncio.to_thread(steps.step)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=due_s)
+
+
+async def _listen(node: Node, directory: DataDirectory) -> asyncio.Server:
+    directory.socket.unlink(missing_ok=True)
+    folder = os.open(directory.root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            channel.bind(f"/proc/self/fd/{folder}/{directory.socket.name}")
+        finally:
+            os.umask(before)
+    finally:
+        os.close(folder)
+
+    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            line = await reader.readline()
+            if line:
+                await _answer(node, json.loads(line), writer)
+        writer.close()
+
+    return await asyncio.start_unix_server(attend, sock=channel, limit=_LONGEST_REQUEST)
+
+
+async def _answer(node: Node, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    loop = asyncio.get_running_loop()
+
+    def send(message: dict[str, Any]) -> None:
+        writer.write(json.dumps(message).encode() + b"\n")
+
+    def progress(done: int, total: int) -> None:
+        loop.call_soon_threadsafe(send, {"progress": [done, total]})
+
+    command: Callable[..., Any] | None = COMMANDS.get(request.get("command", ""))
+    try:
+        if command is None:
+            raise MalformedInputError("unknown-command", "the node does not know this command")
+        result = await asyncio.to_thread(command, node, request["arguments"], progress)
+        send({"result": result})
+    except HilumError as error:
+        send({"error": _fields(error)})
+    await writer.drain()
+
+
+def _fields(error: HilumError) -> dict[str, Any]:
+    fields = {
+        "kind": type(error).__name__,
+        "code": error.code,
+        "why": error.why,
+        "where": error.where,
+        "hint": error.hint,
+    }
+    if isinstance(error, VerificationError):
+        fields["step"] = error.step
+    return fields

@@ -1,0 +1,216 @@
+"""The data directory: its paths, its lock, its key and its settings.
+
+```
+DATA/ hilum.toml · node.key (0600) · lock · node.sock · record.db · keys.db
+      journal/ · chain/ · objects/
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from hilum.errors import MalformedInputError, UnavailableError
+
+__all__ = ["DataDirectory", "Lock", "Settings"]
+
+_KEY_BYTES = 32
+_SETTINGS = """\
+# Hilum node settings. Every line has a default; remove what you do not change.
+custodian = "{custodian}"   # who operates this node and answers for it
+policy = "{policy}"         # base policy: us-hipaa, eu-ehds or cn-pipl
+seal_every_s = 600          # seal and anchor what is waiting at least this often while serving
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `hilum.toml` says.
+
+    Attributes:
+        custodian: words for people: who operates the node.
+        policy: name of the base policy.
+        seal_every_s: longest time between two seals while serving, seconds.
+    """
+
+    custodian: str = "A Hilum node"
+    policy: str = "eu-ehds"
+    seal_every_s: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Where one node keeps everything.
+
+    Attributes:
+        root: the directory itself.
+    """
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """The record's database; holds ciphertext and keyed hashes only."""
+        return self.root / "record.db"
+
+    @property
+    def keys(self) -> Path:
+        """Wrapped segment keys, in a file of their own so that backups can leave them out."""
+        return self.root / "keys.db"
+
+    @property
+    def journal(self) -> Path:
+        """Tiles and checkpoint."""
+        return self.root / "journal"
+
+    @property
+    def chain(self) -> Path:
+        """The embedded Bitcoin chain."""
+        return self.root / "chain"
+
+    @property
+    def objects(self) -> Path:
+        """Sealed original payloads, named by keyed hash."""
+        return self.root / "objects"
+
+    @property
+    def socket(self) -> Path:
+        """The local socket of a running node."""
+        return self.root / "node.sock"
+
+    @property
+    def key_file(self) -> Path:
+        """The node key: 32 bytes, mode 0600; `HILUM_KEY_FILE` names another place."""
+        return Path(os.environ.get("HILUM_KEY_FILE") or self.root / "node.key")
+
+    def is_initialised(self) -> bool:
+        """Tell whether a node was made here."""
+        return (self.root / "hilum.toml").exists()
+
+    def initialise(self, settings: Settings) -> None:
+        """Make the directory, its key and its settings; keeps what is already there.
+
+        Raises:
+            UnavailableError: a record is there but its key is not.
+        """
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.key_file.exists():
+            if self.record.exists():
+                raise UnavailableError(
+                    "key-missing",
+                    "the node key is gone but the record is there; it cannot be opened without it",
+                    where=str(self.key_file),
+                    hint="restore the key file from its own backup",
+                    retryable=False,
+                )
+            _write_private(self.key_file, os.urandom(_KEY_BYTES))
+        text = _SETTINGS.format(custodian=settings.custodian, policy=settings.policy)
+        config = self.root / "hilum.toml"
+        if not config.exists():
+            _write_private(config, text.encode())
+
+    def read_key(self) -> bytes:
+        """Return the node key, 32 bytes.
+
+        Raises:
+            UnavailableError: the file is missing or has another size.
+        """
+        try:
+            key = self.key_file.read_bytes()
+        except OSError as error:
+            raise UnavailableError(
+                "key-missing",
+                "the node key cannot be read",
+                where=str(self.key_file),
+                retryable=False,
+            ) from error
+        if len(key) != _KEY_BYTES:
+            raise UnavailableError(
+                "key-damaged",
+                "the node key is not 32 bytes",
+                where=str(self.key_file),
+                retryable=False,
+            )
+        return key
+
+    def read_settings(self) -> Settings:
+        """Return what `hilum.toml` says.
+
+        Raises:
+            MalformedInputError: not TOML, an unknown name or a wrong type.
+        """
+        path = self.root / "hilum.toml"
+        try:
+            found = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise MalformedInputError("bad-settings", "not valid TOML", where=str(path)) from error
+        known = {"custodian": str, "policy": str, "seal_every_s": int}
+        for name, value in found.items():
+            if name not in known or not isinstance(value, known[name]):
+                raise MalformedInputError(
+                    "bad-settings",
+                    f"unknown or wrong setting {name!r}",
+                    where=str(path),
+                    hint="known: " + ", ".join(known),
+                )
+        return Settings(**found)
+
+
+class Lock:
+    """Holds the data directory for one process; two writers are impossible.
+
+    Args:
+        directory: whose lock.
+
+    Raises:
+        UnavailableError: another process holds it (code ``"directory-busy"``).
+    """
+
+    def __init__(self, directory: DataDirectory) -> None:
+        directory.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = directory.root / "lock"
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self._path.read_text().strip() or "unknown"
+            os.close(self._file)
+            raise UnavailableError(
+                "directory-busy",
+                f"another hilum process (pid {holder}) is using this data directory",
+                where=str(directory.root),
+                hint="wait for it or stop it; two writers on one directory are impossible",
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let go of the directory."""
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
