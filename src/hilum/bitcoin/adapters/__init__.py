@@ -1,0 +1,1 @@
+"""What touches disk or the consensus engine; constructed by the wiring only."""
