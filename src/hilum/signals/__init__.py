@@ -1,0 +1,1 @@
+"""Device data in, readings one can trust out: detect, parse, map, judge, place, render."""
