@@ -1,0 +1,108 @@
+"""Write docs/reference/commands.md from the command line itself (`make docs`).
+
+The page cannot drift: a test renders it again and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from hilum.cli import main as command_line
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
+
+EXIT_CODES = {
+    0: "done; for `verify`, `fsck` and `demo`: everything held",
+    command_line.EXIT_REFUSED: "refused, in conflict, or something did not hold",
+    command_line.EXIT_MALFORMED: "the input is wrong; nothing was changed",
+    command_line.EXIT_UNAVAILABLE: "cannot be done now, or no node there",
+}
+
+RESULTS = {
+    "subject add": '{"id"}',
+    "reader add": '{"id"}',
+    "token": '{"token", "expires"}',
+    "grant": '{"directive"}',
+    "import": '{"subject", "accepted", "duplicate", "refused": [{"where", "why"}]}',
+    "log": '[{"receipt", "at", "reader", "purpose", "action", "outcome", "count"}]',
+    "seal": '{"batch", "operations", "anchor", "height"}',
+    "verify": '{"ok", "failed_step"}',
+    "fsck": '{"ok", "problems": []}',
+}
+"""JSON that scripts may rely on; other members can come beside these. Held by tests/docs."""
+
+INTRODUCTION = """\
+# Commands
+
+Written by `make docs` from the command line itself; do not edit.
+
+Every command takes `--help`, `--json` (exactly one JSON document on standard output) and `--data DIR`
+(default: `$HILUM_DATA`, else `~/.local/share/hilum`). While a node runs on a data directory, commands
+reach it through its local socket; otherwise they open the directory themselves. Two writers on one
+directory are impossible. Errors go to standard error.
+"""
+
+
+def commands_of(
+    group: click.Group = command_line.main, prefix: str = ""
+) -> Iterator[tuple[str, click.Command]]:
+    """Yield (words after `hilum`, command) for every command that does something."""
+    for name, command in sorted(group.commands.items()):
+        words = f"{prefix}{name}"
+        if isinstance(command, click.Group):
+            yield from commands_of(command, f"{words} ")
+        else:
+            yield words, command
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [INTRODUCTION, "| exit code | meaning |\n|---|---|"]
+    parts[-1] += "".join(f"\n| {code} | {words} |" for code, words in sorted(EXIT_CODES.items()))
+    parts[-1] += "\n"
+    parts += [render_command(words, command) for words, command in commands_of()]
+    return "\n".join(parts)
+
+
+def render_command(words: str, command: click.Command) -> str:
+    """Return the section of one command: what it does, usage, options, example, JSON."""
+    about, example = split_help(command.help or "")
+    context = click.Context(command, info_name=f"hilum {words}", max_content_width=100)
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    lines = [f"## hilum {words}", "", about, "", "```text", " ".join(usage.split()), "```", ""]
+    lines += ["| parameter | meaning |", "|---|---|"]
+    for parameter in command.get_params(context):
+        lines.append(render_parameter(parameter, context))
+    lines += ["", "Example:", "", "```text", example, "```", ""]
+    if words in RESULTS:
+        lines += [f"With `--json`: `{RESULTS[words]}`", ""]
+    return "\n".join(lines)
+
+
+def render_parameter(parameter: click.Parameter, context: click.Context) -> str:
+    """Return the table row of one option or argument."""
+    if isinstance(parameter, click.Argument):
+        return f"| `{parameter.make_metavar(context)}` | argument |"
+    record = parameter.get_help_record(context) or ("", "")
+    names, meaning = (text.replace("|", "\\|") for text in record)
+    return f"| `{names}` | {' '.join(meaning.split()) or '-'} |"
+
+
+def split_help(text: str) -> tuple[str, str]:
+    """Return (what it does, the example's lines) of a command's help text."""
+    about, _, example = text.partition("\b\nExample:\n")
+    shown = "\n".join(line.strip() for line in example.strip().splitlines())
+    return about.strip(), shown
+
+
+def main() -> None:
+    """Write the page."""
+    TARGET.write_text(render(), "utf-8")
+    print(f"written: {TARGET.relative_to(TARGET.parents[2])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The record in concrete stores; only `hilum.exchange.wiring` imports from here."""

@@ -1,0 +1,390 @@
+"""The record in SQLite.
+
+The caller owns connections and transactions: nothing here begins, commits, or caches what a rollback
+would make wrong.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
+from hilum.errors import ConflictError, MalformedInputError
+from hilum.record.access import Access, Action
+from hilum.record.adapters.bodies import Bodies, Seal
+from hilum.record.adapters.checking import list_problems
+from hilum.record.adapters.layout import COLUMNS, SCHEMA, TABLES, Raw
+from hilum.record.adapters.statements import access_filter, search
+from hilum.record.adapters.writing import Batch, Writer
+from hilum.record.change import (
+    Change,
+    Create,
+    Delete,
+    Gone,
+    Located,
+    Method,
+    Row,
+    StoredVersion,
+    Update,
+    Version,
+)
+from hilum.record.index import Indexer, clinical_instant
+from hilum.record.keyed import KeyedHash
+from hilum.record.query import Query
+from hilum.record.resource import Tree, parse_json, stamp
+from hilum.record.types import type_name, type_number
+
+__all__ = ["SCHEMA", "SqliteRecord"]
+
+_CURRENT = f"select {COLUMNS} from resource x where x.type = ? and x.id = ?"  # noqa: S608 - constant
+
+
+class SqliteRecord:
+    """Stores and finds resources; every reading method asks for an `Access`.
+
+    Args:
+        seal: ``(body, *, cid, type_number, id, ver, seg) -> bytes`` of the vault.
+        open: its inverse.
+        index_key: 16 to 64 secret bytes for the keyed hashes.
+    """
+
+    def __init__(self, seal: Seal, open: Seal, index_key: bytes) -> None:  # noqa: A002 - the vault's word
+        self._keyed = KeyedHash(index_key)
+        self._indexer = Indexer(self._keyed)
+        self._bodies = Bodies(seal, open)
+        self._writer = Writer(self._bodies, self._indexer)
+
+    # -- compartments ----------------------------------------------------------------------------
+
+    def create_compartment(
+        self, conn: sqlite3.Connection, subject: SubjectId, at: UnixMs
+    ) -> CompartmentId:
+        """Return the number of a new compartment, from 1.
+
+        Raises:
+            ConflictError: the subject has one.
+        """
+        try:
+            cursor = conn.execute(
+                "insert into compartment(subject, created) values(?, ?)", (subject, at)
+            )
+        except sqlite3.IntegrityError:
+            raise ConflictError("subject-taken", "the subject has a record already") from None
+        return CompartmentId(int(cursor.lastrowid or 0))
+
+    def compartment_of(self, conn: sqlite3.Connection, subject: str) -> CompartmentId | None:
+        """Return the compartment of a subject, or None."""
+        row = conn.execute("select cid from compartment where subject = ?", (subject,)).fetchone()
+        return CompartmentId(row[0]) if row else None
+
+    def subject_of(self, conn: sqlite3.Connection, cid: int) -> SubjectId | None:
+        """Return the subject of a compartment; None for the directory and for unknown numbers."""
+        row = conn.execute("select subject from compartment where cid = ?", (cid,)).fetchone()
+        return SubjectId(row[0]) if row else None
+
+    def subjects(self, conn: sqlite3.Connection) -> list[tuple[SubjectId, CompartmentId, UnixMs]]:
+        """Return (subject, compartment, created) of all records, oldest first."""
+        rows = conn.execute("select subject, cid, created from compartment order by cid")
+        return [(SubjectId(s), CompartmentId(c), UnixMs(at)) for s, c, at in rows]
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def apply(
+        self, conn: sqlite3.Connection, changes: Sequence[Change], at: UnixMs
+    ) -> list[Version]:
+        """Make changes in their order; the caller's transaction makes them all or none.
+
+        Args:
+            conn: inside a transaction.
+            changes: validated resources; permission was asked before.
+            at: the time to store, ms.
+
+        Returns:
+            One version per change, in order.
+
+        Raises:
+            ConflictError: an id is taken, a version does not match, or there is nothing to change.
+            MalformedInputError: a segment mask names no segment.
+        """
+        batch = self._writer.batch(conn)
+        versions: list[Version] = []
+        for change in changes:
+            if isinstance(change, Create):
+                versions.append(self._create(batch, change, at))
+                continue
+            self._writer.flush(conn, batch)
+            if isinstance(change, Update):
+                versions.append(self._update(conn, change, at))
+            else:
+                versions.append(self._delete(conn, change, at))
+        self._writer.flush(conn, batch)
+        return versions
+
+    def _create(self, batch: Batch, change: Create, at: UnixMs) -> Version:
+        version = _stamped(change, batch.rid, 1, at)
+        self._writer.add(batch, version, _tree(change, version), change.author)
+        return version
+
+    def _update(self, conn: sqlite3.Connection, change: Update, at: UnixMs) -> Version:
+        current = self._demand(conn, change.resource.type, change)
+        version = _stamped(change, current[1], current[4] + 1, at)
+        self._writer.supersede(conn, current)
+        self._writer.replace(conn, version, _tree(change, version), change.author)
+        return version
+
+    def _delete(self, conn: sqlite3.Connection, change: Delete, at: UnixMs) -> Version:
+        current = self._demand(conn, change.type, change)
+        buried = current[9] is None
+        ver = current[4] if buried else current[4] + 1
+        if not buried:
+            self._writer.supersede(conn, current)
+            self._writer.bury(conn, current[1], ver, at)
+        return Version(
+            change.cid, current[1], change.type, change.id, ver, current[5], UnixMs(current[6]),
+            UnixMs(current[7]) if buried else at, Method.DELETE, b"", changed=not buried,
+        )  # fmt: skip
+
+    @staticmethod
+    def _demand(conn: sqlite3.Connection, name: str, change: Update | Delete) -> Raw:
+        current: Raw | None = conn.execute(_CURRENT, (type_number(name), change.id)).fetchone()
+        if current is None or current[0] != change.cid:
+            raise ConflictError("not-found", "there is no such resource to change")
+        if change.if_match is not None and change.if_match != current[4]:
+            raise ConflictError("version-mismatch", "the resource has another version by now")
+        return current
+
+    def restore_version(
+        self, conn: sqlite3.Connection, cid: CompartmentId, stored: StoredVersion
+    ) -> None:
+        """Put one exported version back, byte for byte; versions of a resource come oldest first.
+
+        Raises:
+            ConflictError: the id is taken elsewhere, or the version is not newer than what is there.
+            MalformedInputError: the body is not JSON.
+        """
+        current: Raw | None = conn.execute(
+            _CURRENT, (type_number(stored.type), stored.id)
+        ).fetchone()
+        if current is not None and (current[0] != cid or current[4] >= stored.ver):
+            raise ConflictError("id-taken", "the store holds this resource already")
+        tree = parse_json(stored.body, max_bytes=len(stored.body)) if stored.body else None
+        instant = clinical_instant(tree) if tree is not None else None
+        version = Version(
+            cid, 0, stored.type, stored.id, stored.ver, stored.seg,
+            UnixMs(stored.at if instant is None else instant), stored.at, stored.method, stored.body,
+        )  # fmt: skip
+        if current is None:
+            batch = self._writer.batch(conn)
+            self._writer.add(batch, replace(version, rid=batch.rid), tree, stored.author)
+            self._writer.flush(conn, batch)
+            return
+        self._writer.supersede(conn, current)
+        if tree is None:
+            self._writer.bury(conn, current[1], stored.ver, stored.at)
+        else:
+            self._writer.replace(conn, replace(version, rid=current[1]), tree, stored.author)
+
+    def erase(self, conn: sqlite3.Connection, cid: CompartmentId) -> int:
+        """Delete every row of a compartment, and the compartment; return how many resources it held."""
+        count = conn.execute("select count(*) from resource where cid = ?", (cid,)).fetchone()[0]
+        for table in (*TABLES, "compartment"):
+            conn.execute(f"delete from {table} where cid = ?", (cid,))  # noqa: S608 - constant
+        return int(count)
+
+    # -- reading under an access -----------------------------------------------------------------
+
+    def locate(self, conn: sqlite3.Connection, type: str, id: str) -> Located | None:  # noqa: A002 - FHIR words
+        """Return where a resource is, for the gate to know whose it is. Shows no content.
+
+        Ungated: never tell a reader what it returns.
+        """
+        row = conn.execute(
+            "select cid, rid, seg, ver, body is null from resource where type = ? and id = ?",
+            (type_number(type), id),
+        ).fetchone()
+        if row is None:
+            return None
+        return Located(CompartmentId(row[0]), row[1], row[2], row[3], bool(row[4]))
+
+    def read(
+        self,
+        conn: sqlite3.Connection,
+        access: Access,
+        type: str,
+        id: str,  # noqa: A002 - FHIR words
+    ) -> Row | None:
+        """Return the current version of a visible resource; None when absent, hidden or deleted."""
+        number = type_number(type)
+        text, values = access_filter(access, Action.READ, number)
+        row = conn.execute(
+            f"{_CURRENT} and x.body is not null and {text}", (number, id, *values)
+        ).fetchone()
+        return self._bodies.row(row) if row else None
+
+    def gone(
+        self,
+        conn: sqlite3.Connection,
+        access: Access,
+        type: str,
+        id: str,  # noqa: A002 - FHIR words
+    ) -> Gone | None:
+        """Return the deletion of a resource that the reader could see until it was deleted."""
+        number = type_number(type)
+        text, values = access_filter(access, Action.READ, number)
+        row = conn.execute(
+            f"{_CURRENT} and x.body is null and {text}", (number, id, *values)
+        ).fetchone()
+        return Gone(row[4], UnixMs(row[7])) if row else None
+
+    def vread(
+        self,
+        conn: sqlite3.Connection,
+        access: Access,
+        type: str,
+        id: str,
+        *,
+        ver: int,  # noqa: A002 - FHIR words
+    ) -> Row | Gone | None:
+        """Return one version of a visible resource.
+
+        The version's own labels and the current ones must both let it be seen: what was labelled
+        anew since is hidden under the old number too. Any but the current version asks for the action `HISTORY`.
+        """
+        current = self.read(conn, access, type, id)
+        if current is not None and current.ver == ver:
+            return current
+        rows = self._versions(conn, access, (type, id, "x.ver = ?", ver), 1)
+        if not rows:
+            return None
+        row = rows[0]
+        return self._bodies.row(row) if row[9] is not None else Gone(row[4], UnixMs(row[7]))
+
+    def history(
+        self, conn: sqlite3.Connection, access: Access, type: str, id: str,  # noqa: A002 - FHIR words
+        *, limit: int, before: int | None = None,
+    ) -> list[Row]:  # fmt: skip
+        """Return versions of a visible resource, newest first; a deletion has an empty body.
+
+        Args:
+            conn: a connection.
+            access: with the action `HISTORY`.
+            type: resource type.
+            id: which resource.
+            limit: at most so many.
+            before: only versions below this number.
+        """
+        newest = 1 << 62 if before is None else before
+        rows = self._versions(conn, access, (type, id, "x.ver < ?", newest), limit)
+        return [self._bodies.row(row) for row in rows]
+
+    def run(
+        self, conn: sqlite3.Connection, query: Query, accesses: Sequence[Access],
+        *, after: tuple[int, int] | None, limit: int,
+    ) -> list[Row]:  # fmt: skip
+        """Return visible resources that a query finds: newest clinical instant first, then rid.
+
+        Args:
+            conn: a connection.
+            query: what `parse_query` returned.
+            accesses: one per compartment to look in, each with the action `SEARCH`.
+            after: (ts, rid) of the last row already given, or None.
+            limit: at most so many rows.
+        """
+        found: list[Raw] = []
+        for access in accesses:
+            statement = search(query, access, self._keyed, after=after, limit=limit)
+            found += conn.execute(statement.text, statement.values).fetchall()
+        if len(accesses) > 1:
+            found.sort(key=lambda row: (row[6], row[1]), reverse=True)
+            # the same compartment may have been asked twice
+            found = list(dict.fromkeys(found))
+        return [self._bodies.row(row) for row in found[:limit]]
+
+    # -- the hashes that consent's windows name ---------------------------------------------------
+
+    def hash_code(self, system: str, code: str) -> int:
+        """Return the keyed hash of a coding, as `Window.codes` holds it."""
+        return self._keyed.coding(system, code)
+
+    def hash_reference(self, reference: str) -> int:
+        """Return the keyed hash of ``Type/id``, as `Window.authors`, `.encounters`, `.instances` hold it."""
+        return self._keyed.reference(reference)
+
+    # -- for the custodian: export, check, count --------------------------------------------------
+
+    def export_versions(
+        self, conn: sqlite3.Connection, cid: CompartmentId
+    ) -> Iterator[StoredVersion]:
+        """Yield every version of a compartment, oldest first, deletions included."""
+        rows = conn.execute(
+            f"select {COLUMNS} from resource x where x.cid = ? union all"  # noqa: S608 - constant
+            f" select {COLUMNS} from history x where x.cid = ? order by 8, 2, 5",
+            (cid, cid),
+        )
+        for raw in rows:
+            body, author = self._bodies.open(raw)
+            yield StoredVersion(
+                type=type_name(raw[2]),
+                id=FhirId(raw[3]),
+                ver=raw[4],
+                method=Method(raw[8]),
+                at=UnixMs(raw[7]),
+                seg=raw[5],
+                body=body,
+                author=author,
+            )
+
+    def count_rows(self, conn: sqlite3.Connection) -> dict[str, int]:
+        """Return the number of rows of each table."""
+        return {
+            table: conn.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608 - constant
+            for table in ("compartment", *TABLES)
+        }
+
+    def check(self, conn: sqlite3.Connection) -> list[str]:
+        """Re-derive every index row and fact from the opened bodies; return what does not fit, by place."""
+        return list(list_problems(conn, self._bodies, self._indexer))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _versions(
+        self, conn: sqlite3.Connection, access: Access, where: tuple[str, str, str, int], limit: int
+    ) -> list[Raw]:
+        name, own_id, condition, number = where
+        kind = type_number(name)
+        action = Action.HISTORY
+        now, now_values = access_filter(access, action, kind, "r")
+        then, then_values = access_filter(access, action, kind, "x")
+        sql = (
+            f"select {COLUMNS} from (select * from resource where type = ? and id = ? union all"  # noqa: S608 - constant
+            " select h.* from resource c join history h on h.cid = c.cid and h.rid = c.rid"
+            " where c.type = ? and c.id = ?) x join resource r on r.rid = x.rid"
+            f" where {condition} and {then} and {now} order by x.ver desc limit ?"
+        )
+        return conn.execute(
+            sql, (kind, own_id, kind, own_id, number, *then_values, *now_values, limit)
+        ).fetchall()
+
+
+def _stamped(change: Create | Update, rid: int, ver: int, at: UnixMs) -> Version:
+    if change.seg <= 0:
+        raise MalformedInputError("no-segment", "a resource must be in at least one segment")
+    name = change.resource.type
+    body = stamp(
+        change.resource.raw, id=change.id, version=ver, updated=at, security=change.security
+    )
+    instant = clinical_instant(change.resource.tree)
+    return Version(
+        change.cid, rid, name, change.id, ver, change.seg,
+        at if instant is None else UnixMs(instant), at,
+        Method.CREATE if ver == 1 else Method.UPDATE, body,
+    )  # fmt: skip
+
+
+def _tree(change: Create | Update, version: Version) -> Tree:
+    # Labels added on the way in are searchable: read them from the body that is stored.
+    if change.security:
+        return parse_json(version.body, max_bytes=len(version.body))
+    return change.resource.tree

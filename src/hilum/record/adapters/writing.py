@@ -1,0 +1,150 @@
+"""Rows on their way into the tables: one resource with all its index rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from hilum.base.ids import UnixMs
+from hilum.errors import ConflictError
+from hilum.record.adapters.bodies import Bodies
+from hilum.record.adapters.layout import INDEXES, Raw
+from hilum.record.change import Method, Version
+from hilum.record.index import Facts, Indexer, IndexRows
+from hilum.record.resource import Tree, parse_json
+from hilum.record.types import type_number
+
+__all__ = ["Batch", "Writer", "index_tuples"]
+
+_INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REPLACE = (
+    "update resource set ver = ?, seg = ?, ts = ?, updated = ?, method = ?, codes = ?, parts = ?,"
+    " authors = ?, encs = ?, body = ? where rid = ?"
+)
+_BURY = "update resource set ver = ?, updated = ?, method = ?, body = null where rid = ?"
+_SUPERSEDE = "insert into history select * from resource where rid = ?"
+_NO_FACTS = Facts(b"", b"", b"", b"")
+
+Rows = dict[str, list[tuple[int, ...]]]
+
+
+def _sql(verb: str, table: str) -> str:
+    columns = INDEXES[table]
+    if verb == "insert":
+        return f"insert into {table} values({', '.join('?' * len(columns))})"
+    return f"delete from {table} where " + " and ".join(f"{c} = ?" for c in columns)  # noqa: S608 - constant names
+
+
+_ADD = {table: _sql("insert", table) for table in INDEXES}
+_DROP = {table: _sql("delete", table) for table in INDEXES}
+
+
+def index_tuples(rows: IndexRows, cid: int, ts: int, rid: int) -> Rows:
+    """Return the rows of the index tables for one resource."""
+    return {
+        "i_tok": [(cid, p, code, system, ts, rid) for p, code, system in rows.tokens],
+        "i_ref": [(cid, p, ref, ts, rid) for p, ref in rows.references],
+        "i_dat": [(cid, *row, rid) for row in rows.dates],
+    }
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of new resources, gathered to be written together.
+
+    Attributes:
+        rid: the next free row number.
+    """
+
+    rid: int
+    resources: list[tuple[object, ...]] = field(default_factory=list)
+    indexes: Rows = field(default_factory=lambda: {table: [] for table in INDEXES})
+
+
+class Writer:
+    """Writes and removes the rows of resources; knows nothing of permissions or transactions.
+
+    Args:
+        bodies: packs and seals.
+        indexer: makes index rows.
+    """
+
+    def __init__(self, bodies: Bodies, indexer: Indexer) -> None:
+        self._bodies = bodies
+        self._indexer = indexer
+
+    @staticmethod
+    def batch(conn: sqlite3.Connection) -> Batch:
+        """Return an empty batch that continues the row numbers."""
+        highest = conn.execute("select max(rid) from resource").fetchone()[0]
+        return Batch((highest or 0) + 1)
+
+    def add(self, batch: Batch, version: Version, tree: Tree | None, author: str | None) -> None:
+        """Gather a resource that is new to the store; without a tree, a deletion.
+
+        Args:
+            batch: takes the rows; `version.rid` must be its `rid`.
+            version: what is stored.
+            tree: the decoded resource, or None.
+            author: reference of who contributed it.
+        """
+        facts, sealed = _NO_FACTS, None
+        if tree is not None:
+            rows = self._indexer.rows(tree)
+            facts = self._indexer.facts(tree, rows, author)
+            sealed = self._bodies.close(version, author)
+            for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
+                batch.indexes[table] += tuples
+        batch.resources.append((
+            version.cid, version.rid, type_number(version.type), version.id, version.ver, version.seg,
+            version.ts, version.updated, version.method,
+            self._indexer.keyed.reference(f"{version.type}/{version.id}"),
+            facts.codes, facts.parts, facts.authors, facts.encounters, sealed,
+        ))  # fmt: skip
+        batch.rid += 1
+
+    @staticmethod
+    def flush(conn: sqlite3.Connection, batch: Batch) -> None:
+        """Write what was gathered.
+
+        Raises:
+            ConflictError: an id is taken.
+        """
+        if not batch.resources:
+            return
+        try:
+            conn.executemany(_INSERT, batch.resources)
+        except sqlite3.IntegrityError:
+            raise ConflictError("id-taken", "a resource with this id exists already") from None
+        for table, rows in batch.indexes.items():
+            conn.executemany(_ADD[table], rows)
+            rows.clear()
+        batch.resources.clear()
+
+    def supersede(self, conn: sqlite3.Connection, current: Raw) -> None:
+        """Move the current version to the history, and take its index rows away."""
+        if current[9] is not None:
+            body, _ = self._bodies.open(current)
+            rows = self._indexer.rows(parse_json(body, max_bytes=len(body)))
+            for table, tuples in index_tuples(rows, current[0], current[6], current[1]).items():
+                conn.executemany(_DROP[table], tuples)
+        conn.execute(_SUPERSEDE, (current[1],))
+
+    def replace(
+        self, conn: sqlite3.Connection, version: Version, tree: Tree, author: str | None
+    ) -> None:
+        """Make a version the current one, after `supersede`."""
+        rows = self._indexer.rows(tree)
+        facts = self._indexer.facts(tree, rows, author)
+        conn.execute(_REPLACE, (
+            version.ver, version.seg, version.ts, version.updated, version.method,
+            facts.codes, facts.parts, facts.authors, facts.encounters,
+            self._bodies.close(version, author), version.rid,
+        ))  # fmt: skip
+        for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
+            conn.executemany(_ADD[table], tuples)
+
+    @staticmethod
+    def bury(conn: sqlite3.Connection, rid: int, ver: int, at: UnixMs) -> None:
+        """Make a deletion the current version, after `supersede`; its facts stay."""
+        conn.execute(_BURY, (ver, at, Method.DELETE, rid))

@@ -1,0 +1,136 @@
+"""Compile the FHIRPath of search parameters into paths over decoded JSON.
+
+R4's search parameters use few shapes: plain paths, ``as T``, ``where(resolve() is T)``, ``where(x='y')``, an index, and
+one ``exists()``. Each becomes a list of steps from the resource to its values; choices become one path per type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hilum.record.tables import Element, tables
+
+__all__ = ["Path", "Step", "collector", "compile_expression"]
+
+_AS = re.compile(r"\(([\w.]+) as (\w+)\)")
+_STEP = re.compile(
+    r"(?P<name>\w+)(?:\[(?P<index>\d+)\])?"
+    r"(?:\.as\((?P<as>\w+)\))?"
+    r"(?:\.where\((?:resolve\(\) is (?P<target>\w+)|(?P<key>\w+)\s*=\s*'(?P<value>[^']*)')\))?(?:\.|\Z)"
+)
+_EXISTS = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One member to follow; `where` keeps only objects whose member has the value."""
+
+    key: str
+    where: tuple[str, str] | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Steps from the resource to values of one type.
+
+    Attributes:
+        steps: at least one.
+        leaf: the type of the values.
+        target: the only resource type that a reference may point to, or ``""``.
+        exists: True when the value is whether anything but false is there.
+    """
+
+    steps: tuple[Step, ...]
+    leaf: str
+    target: str = ""
+    exists: bool = False
+
+
+def compile_expression(expression: str, name: str) -> tuple[Path, ...]:
+    """Return the paths of an expression that start at a resource type.
+
+    Args:
+        expression: the expression of a search parameter, with ``|`` between its parts.
+        name: the resource type; parts of other types are left out.
+    """
+    roots = {name, "Resource", "DomainResource"}
+    paths: list[Path] = []
+    for part in expression.split(" | "):
+        text = part.strip()
+        exists = _EXISTS.fullmatch(text)
+        if exists:
+            text = f"{exists[1]}.{exists[2]}"
+        text = _AS.sub(r"\1.as(\2)", text)
+        root, _, rest = text.partition(".")
+        if root in roots and rest:
+            paths += _follow(rest, name, exists=exists is not None)
+    return tuple(dict.fromkeys(paths))
+
+
+def _follow(text: str, name: str, *, exists: bool) -> list[Path]:
+    # Each open path: the steps so far, and the structure that they lead to.
+    open_paths: list[tuple[tuple[Step, ...], str]] = [((), name)]
+    target = ""
+    end = 0
+    for match in _STEP.finditer(text):
+        if match.start() != end:
+            return []
+        end = match.end()
+        target = match["target"] or ""
+        where = (match["key"], match["value"]) if match["key"] else None
+        index = int(match["index"]) if match["index"] else None
+        grown = []
+        for steps, owner in open_paths:
+            for key, kind in _members(owner, match["name"], match["as"]):
+                grown.append(((*steps, Step(key, where, index)), kind))
+        open_paths = grown
+    if end != len(text):
+        return []
+    return [Path(steps, kind, target, exists) for steps, kind in open_paths]
+
+
+def _members(owner: str, name: str, only: str | None) -> list[tuple[str, str]]:
+    if owner in tables().primitives or owner == "Resource":
+        return []
+    for element in tables().structure(owner):
+        if element.name == name:
+            return _options(element, only)
+    return []
+
+
+def _options(element: Element, only: str | None) -> list[tuple[str, str]]:
+    options = element.options()
+    return [o for o in options if o[1] == only] if only and element.is_choice else options
+
+
+def collector(path: Path) -> Callable[[Any], list[Any]]:
+    """Return a function from the value of the path's first member to the values at its end."""
+    first, *rest = path.steps
+
+    def collect(value: Any) -> list[Any]:  # noqa: ANN401 - a decoded JSON value
+        items = _chosen(first, value if isinstance(value, list) else [value])
+        for step in rest:
+            found: list[Any] = []
+            for item in items:
+                below = item.get(step.key) if isinstance(item, dict) else None
+                if isinstance(below, list):
+                    found += below
+                elif below is not None:
+                    found.append(below)
+            items = _chosen(step, found)
+        return items
+
+    return collect
+
+
+def _chosen(step: Step, items: list[Any]) -> list[Any]:
+    if step.index is not None:
+        items = items[step.index : step.index + 1]
+    if step.where is not None:
+        key, value = step.where
+        items = [item for item in items if isinstance(item, dict) and item.get(key) == value]
+    return items

@@ -1,0 +1,137 @@
+"""JSON schemas made from the R4 tables: the fast half of the write gate.
+
+A schema is compiled when its resource type is first met, since each costs about a megabyte. Resources
+inside a resource (``contained``, bundle entries) are cut out and checked by their own type's schema:
+otherwise every type would drag in all the others.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from hilum.record.primitives import PRIMITIVES, Primitive
+from hilum.record.structure import required_codes
+from hilum.record.tables import Element, tables
+
+__all__ = ["compiled_schema", "schema_of"]
+
+Schema = dict[str, Any]
+
+
+def schema_of(name: str) -> Schema:
+    """Return the JSON schema (draft 4) of a resource type, with all structures that it reaches."""
+    definitions: dict[str, Schema] = {}
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in definitions:
+            continue
+        body, reached = _structure(current, is_root=current == name)
+        definitions[current] = body
+        waiting += reached
+    for kind, primitive in PRIMITIVES.items():
+        definitions[kind] = _primitive(primitive)
+    definitions["Resource"] = {"type": "object", "required": ["resourceType"]}
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "definitions": definitions,
+        "allOf": [_ref(name)],
+    }
+
+
+@cache
+def compiled_schema(name: str) -> jsonschema_rs.Draft4Validator:
+    """Return the compiled schema of a resource type; kept for the life of the process.
+
+    Draft 4, because there ``1.0`` is not an integer, as in FHIR.
+    """
+    return jsonschema_rs.Draft4Validator(schema_of(name))
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": "#/definitions/" + name.removeprefix("#")}
+
+
+def _structure(name: str, *, is_root: bool) -> tuple[Schema, list[str]]:
+    properties: dict[str, Schema] = {}
+    rules: list[Schema] = []
+    required: list[str] = []
+    reached = ["Element"]
+    if is_root:
+        properties["resourceType"] = {"enum": [name]}
+    for element in tables().structure(name):
+        forms: list[list[str]] = []
+        for key, kind in element.options():
+            properties[key] = _form(element, kind)
+            forms.append([key])
+            if kind in PRIMITIVES:
+                properties["_" + key] = _sibling(element)
+                forms[-1].append("_" + key)
+            elif kind != "Resource":
+                reached.append(kind.removeprefix("#"))
+        if element.is_choice:
+            rules.append(_choice(element, forms, small=name == "Extension"))
+        elif element.least and len(forms[0]) == 1:
+            required.append(forms[0][0])
+        elif element.least:
+            rules.append(_some(forms[0]))
+    body: Schema = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    if required:
+        body["required"] = required
+    if rules:
+        body["allOf"] = rules
+    return body, reached
+
+
+def _form(element: Element, kind: str) -> Schema:
+    value = _ref(kind)
+    if element.codes:
+        value = {"enum": sorted(required_codes(element.codes))}
+    if not element.is_list:
+        return value
+    items = {"anyOf": [value, {"type": "null"}]} if kind in PRIMITIVES else value
+    form: Schema = {"type": "array", "items": items, "minItems": 1}
+    if element.most:
+        form["maxItems"] = element.most
+    return form
+
+
+def _sibling(element: Element) -> Schema:
+    value = _ref("Element")
+    if not element.is_list:
+        return value
+    return {"type": "array", "items": {"anyOf": [value, {"type": "null"}]}, "minItems": 1}
+
+
+def _some(keys: list[str]) -> Schema:
+    if len(keys) == 1:
+        return {"required": keys}
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _choice(element: Element, forms: list[list[str]], *, small: bool) -> Schema:
+    options = [_some(keys) for keys in forms]
+    if not element.least:
+        options.append({"not": {"anyOf": options.copy()}})
+    rule: Schema = {"oneOf": options}
+    # An extension with two members holds its url and one value: no need to look at fifty forms.
+    return {"anyOf": [{"maxProperties": 2}, rule]} if small else rule
+
+
+def _primitive(primitive: Primitive) -> Schema:
+    schema: Schema = {"type": primitive.json}
+    if primitive.pattern:
+        schema["pattern"] = f"^(?:{primitive.pattern})$"
+    if primitive.least is not None:
+        schema["minimum"] = primitive.least
+    if primitive.most is not None:
+        schema["maximum"] = primitive.most
+    return schema
