@@ -5,6 +5,7 @@ The page cannot drift: a test renders it again and compares.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ EXIT_CODES = {
     command_line.EXIT_MALFORMED: "the input is wrong; nothing was changed",
     command_line.EXIT_UNAVAILABLE: "cannot be done now, or no node there",
 }
+
+SHARED = {"as_json", "data", "help"}
+"""Parameters that every command has; the introduction tells of them once."""
+
+MARKS = ("\b", "\\b")
+"""Click's mark for a paragraph that keeps its lines, as a character or as written."""
 
 RESULTS = {
     "subject add": '{"id"}',
@@ -74,8 +81,8 @@ def render_command(words: str, command: click.Command) -> str:
     usage = command.get_usage(context).removeprefix("Usage: ")
     lines = [f"## hilum {words}", "", about, "", "```text", " ".join(usage.split()), "```", ""]
     lines += ["| parameter | meaning |", "|---|---|"]
-    for parameter in command.get_params(context):
-        lines.append(render_parameter(parameter, context))
+    own = [each for each in command.get_params(context) if each.name not in SHARED]
+    lines += [render_parameter(each, context) for each in own] or ["| none of its own | |"]
     lines += ["", "Example:", "", "```text", example, "```", ""]
     if words in RESULTS:
         lines += [f"With `--json`: `{RESULTS[words]}`", ""]
@@ -93,9 +100,10 @@ def render_parameter(parameter: click.Parameter, context: click.Context) -> str:
 
 def split_help(text: str) -> tuple[str, str]:
     """Return (what it does, the example's lines) of a command's help text."""
-    about, _, example = text.partition("\b\nExample:\n")
-    shown = "\n".join(line.strip() for line in example.strip().splitlines())
-    return about.strip(), shown
+    lines = [line for line in inspect.cleandoc(text).splitlines() if line.strip() not in MARKS]
+    at = next((n for n, line in enumerate(lines) if line.strip() == "Example:"), len(lines))
+    example = "\n".join(line.strip() for line in lines[at + 1 :] if line.strip())
+    return "\n".join(lines[:at]).strip(), example
 
 
 def main() -> None:
