@@ -22,7 +22,7 @@ EXIT_CODES = {
     command_line.EXIT_UNAVAILABLE: "cannot be done now, or no node there",
 }
 
-SHARED = {"as_json", "data", "help"}
+SHARED = {"as_json", "data"}
 """Parameters that every command has; the introduction tells of them once."""
 
 MARKS = ("\b", "\\b")
@@ -46,10 +46,10 @@ INTRODUCTION = """\
 
 Written by `make docs` from the command line itself; do not edit.
 
-Every command takes `--help`, `--json` (exactly one JSON document on standard output) and `--data DIR`
-(default: `$HILUM_DATA`, else `~/.local/share/hilum`). While a node runs on a data directory, commands
-reach it through its local socket; otherwise they open the directory themselves. Two writers on one
-directory are impossible. Errors go to standard error.
+Every command takes `--help`, `--json` (exactly one JSON document on standard output) and
+`--data DIR` (default: `$HILUM_DATA`, else `~/.local/share/hilum`). While a node runs on a data
+directory, commands reach it through its local socket; otherwise they open the directory themselves.
+Two writers on one directory are impossible. Errors go to standard error.
 """
 
 
@@ -81,8 +81,8 @@ def render_command(words: str, command: click.Command) -> str:
     usage = command.get_usage(context).removeprefix("Usage: ")
     lines = [f"## hilum {words}", "", about, "", "```text", " ".join(usage.split()), "```", ""]
     lines += ["| parameter | meaning |", "|---|---|"]
-    own = [each for each in command.get_params(context) if each.name not in SHARED]
-    lines += [render_parameter(each, context) for each in own] or ["| none of its own | |"]
+    own = [each for each in command.params if each.name not in SHARED]
+    lines += [render_parameter(each, context) for each in own] or ["| - | none of its own |"]
     lines += ["", "Example:", "", "```text", example, "```", ""]
     if words in RESULTS:
         lines += [f"With `--json`: `{RESULTS[words]}`", ""]
