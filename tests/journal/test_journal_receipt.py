@@ -43,7 +43,7 @@ REF = st.builds(
 def facts(draw: st.DrawFn) -> Facts:
     outcome = draw(st.sampled_from(Outcome))
     parties = draw(
-        st.tuples(*[st.none() | PARTY] * 3).filter(lambda found: any(found)),
+        st.tuples(*[st.none() | PARTY] * 3).filter(any),
     )
     words = st.builds(Emergency, text(500), text(500), text(500))
     return Facts(

@@ -18,14 +18,11 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from hilum.errors import MalformedInputError, VerificationError
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = [
     "Checkpoint",
@@ -111,17 +108,19 @@ def origin_of(custodian: str) -> str:
     return f"hilum/{custodian}"
 
 
-def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> bytes:
+def sign_checkpoint(
+    checkpoint: Checkpoint, *, public: bytes, sign: Callable[[bytes], bytes]
+) -> bytes:
     """Return the checkpoint as a note signed under its origin as key name.
 
     Args:
         checkpoint: what to sign.
-        key: the custodian's checkpoint key.
+        public: the custodian's Ed25519 public key, 32 bytes.
+        sign: returns the 64-byte Ed25519 signature of a message.
     """
     text = checkpoint.text
-    public = key.public_key().public_bytes_raw()
     name = VerifierKey(checkpoint.origin, ED25519, public)
-    signature = b64encode(key_id(name) + key.sign(text.encode())).decode("ascii")
+    signature = b64encode(key_id(name) + sign(text.encode())).decode("ascii")
     return f"{text}\n\u2014 {checkpoint.origin} {signature}\n".encode()
 
 

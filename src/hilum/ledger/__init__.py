@@ -1,0 +1,1 @@
+"""Cells, operations, batches and their derivation from Bitcoin. It knows no medicine."""
