@@ -1,0 +1,195 @@
+"""The journal's rows: numbers, chains, erasure, foreign receipts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+
+import msgspec
+import pytest
+
+from hilum.base.ids import CompartmentId
+from hilum.errors import MalformedInputError, VerificationError
+from hilum.journal.adapters.sqlite import RECEIPT_KEY, SCHEMA, SqliteJournal
+from hilum.journal.chain import find_gap, verify_chain
+from hilum.journal.model import Draft, Facts, Outcome, Party, ReceiptAction
+from hilum.journal.receipt import receipt_leaf
+
+ANN, BEN = CompartmentId(1), CompartmentId(2)
+CUSTODIAN = b"\x0c" * 32
+
+
+class ReversingVault:
+    """Binds a body to its place as the vault does, but without keys."""
+
+    def seal(
+        self, body: bytes, *, cid: CompartmentId, type_number: int, id: str, ver: int, seg: int
+    ) -> bytes:
+        assert (type_number, ver, seg) == (0, 1, RECEIPT_KEY)
+        return sha256(f"{cid}|{id}".encode()).digest() + body[::-1]
+
+    def open(
+        self, sealed: bytes, *, cid: CompartmentId, type_number: int, id: str, ver: int, seg: int
+    ) -> bytes:
+        assert (type_number, ver, seg) == (0, 1, RECEIPT_KEY)
+        if sealed[:32] != sha256(f"{cid}|{id}".encode()).digest():
+            raise VerificationError("seal", "sealed for another place")
+        return sealed[32:][::-1]
+
+
+def draft(cid: CompartmentId, at: int = 1) -> Draft:
+    return Draft(
+        cid,
+        Facts(
+            at_unix_ms=at,
+            purpose="TREAT",
+            action=ReceiptAction.SEARCH,
+            outcome=Outcome.PERMIT,
+            credential=bytes(32),
+            client=Party(b"\2" * 32, "clinic app"),
+            count=3,
+        ),
+    )
+
+
+@pytest.fixture
+def entropy() -> Callable[[int], bytes]:
+    drawn = iter(range(10**6))
+    return lambda size: b"".join(
+        sha256(next(drawn).to_bytes(8, "big")).digest() for _ in range(size // 32)
+    )
+
+
+@pytest.fixture
+def conn() -> Iterator[sqlite3.Connection]:
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.executescript(SCHEMA)
+    yield conn
+    conn.close()
+
+
+@pytest.fixture
+def journal() -> SqliteJournal:
+    return SqliteJournal(CUSTODIAN, ReversingVault())
+
+
+def test_receipts_are_numbered_chained_and_found_again(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    placed = journal.append(conn, [draft(ANN), draft(BEN), draft(ANN)], entropy=entropy)
+    placed += journal.append(conn, [draft(ANN)], entropy=entropy)
+    assert [number for number, _ in placed] == [0, 1, 2, 3]
+    anns = journal.of_compartment(conn, ANN)
+    assert [stored.receipt.number for stored in anns] == [0, 2, 3]
+    verify_chain([(stored.receipt, stored.leaf) for stored in anns], head=anns[-1].leaf)
+    assert journal.leaves(conn, 0, 9)[2] == anns[1].leaf
+    assert journal.leaves(conn, 1, 3) == [
+        row.leaf for row in (*journal.of_compartment(conn, BEN), anns[1])
+    ]
+    for number, name in placed:
+        stored = journal.get(conn, name)
+        assert stored is not None
+        assert stored.receipt.number == number
+        assert stored.receipt.custodian == CUSTODIAN
+        assert receipt_leaf(stored.salt, stored.data) == stored.leaf
+        assert stored.receipt.facts == draft(ANN).facts
+    assert len({stored.salt for stored in anns}) == 3
+    assert journal.of_compartment(conn, ANN, after=0, limit=1) == [anns[1]]
+    for unknown in ("", "zz", "0" * 32, placed[0][1].upper() + "x"):
+        assert journal.get(conn, unknown) is None
+
+
+def test_a_missing_receipt_shows_as_a_gap(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    journal.append(conn, [draft(ANN, at) for at in range(5)], entropy=entropy)
+    links = [(stored.receipt, stored.leaf) for stored in journal.of_compartment(conn, ANN)]
+    assert find_gap(links) is None
+    assert find_gap([]) is None
+    for missing in range(4):
+        assert find_gap(links[:missing] + links[missing + 1 :]) == missing
+        with pytest.raises(VerificationError) as refused:
+            verify_chain(links[:missing] + links[missing + 1 :])
+        assert refused.value.where == f"receipt {missing + 1}"
+    verify_chain(links[:4])
+    with pytest.raises(VerificationError):
+        verify_chain(links[:4], head=links[4][1])
+    assert find_gap(links[2:], after=links[1][1]) is None
+    assert find_gap([links[1], links[0]]) == 0
+
+
+def test_a_rollback_gives_the_numbers_and_the_chain_back(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    journal.append(conn, [draft(ANN)], entropy=entropy)
+    conn.execute("begin")
+    journal.append(conn, [draft(ANN), draft(BEN)], entropy=entropy)
+    conn.execute("rollback")
+    journal.forget()
+    assert journal.append(conn, [draft(ANN), draft(BEN)], entropy=entropy)[0][0] == 1
+    for cid in (ANN, BEN):
+        verify_chain([(s.receipt, s.leaf) for s in journal.of_compartment(conn, cid)])
+    again = SqliteJournal(CUSTODIAN, ReversingVault())
+    assert again.append(conn, [draft(BEN)], entropy=entropy)[0][0] == 3
+    verify_chain([(s.receipt, s.leaf) for s in again.of_compartment(conn, BEN)])
+
+
+def test_erasure_takes_the_receipts_and_leaves_the_tree(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    placed = journal.append(conn, [draft(ANN), draft(BEN), draft(ANN)], entropy=entropy)
+    mine = journal.of_compartment(conn, ANN)
+    journal.add_foreign(conn, ANN, [(mine[0].data, mine[0].salt)])
+    leaves = journal.leaves(conn, 0, 3)
+    assert journal.count(conn, ANN) == 2
+    assert journal.erase(conn, ANN) == 3
+    assert journal.erase(conn, ANN) == 0
+    assert journal.leaves(conn, 0, 3) == leaves
+    assert journal.get(conn, placed[0][1]) is None
+    assert journal.of_compartment(conn, ANN) == []
+    assert journal.foreign(conn, ANN) == []
+    assert journal.count(conn, ANN) == 0
+    assert journal.get(conn, placed[1][1]) is not None
+    assert journal.append(conn, [draft(BEN)], entropy=entropy)[0][0] == 3
+
+
+def test_foreign_receipts_keep_their_bytes_and_are_kept_once(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    journal.append(conn, [draft(ANN, at) for at in range(4)], entropy=entropy)
+    pairs = [(stored.data, stored.salt) for stored in journal.of_compartment(conn, ANN)]
+    assert journal.add_foreign(conn, BEN, pairs[:3]) == 3
+    assert journal.add_foreign(conn, BEN, pairs) == 1
+    assert [(row.data, row.salt) for row in journal.foreign(conn, BEN)] == pairs
+    assert [row.position for row in journal.foreign(conn, BEN)] == [0, 1, 2, 3]
+    for data, salt in ((b"noise", bytes(32)), (pairs[0][0], bytes(31))):
+        with pytest.raises(MalformedInputError):
+            journal.add_foreign(conn, BEN, [(data, salt)])
+
+
+def test_a_draft_that_does_not_fit_is_refused(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    bad = draft(ANN)
+    bad = Draft(ANN, msgspec.structs.replace(bad.facts, purpose=""))
+    with pytest.raises(MalformedInputError):
+        journal.append(conn, [draft(ANN), bad], entropy=entropy)
+    journal.forget()
+    assert journal.size(conn) == 0
+    assert journal.append(conn, [draft(ANN)], entropy=entropy)[0][0] == 0
+
+
+def test_kept_checkpoints_are_found_by_size(
+    conn: sqlite3.Connection, journal: SqliteJournal
+) -> None:
+    assert journal.last_checkpoint(conn) is None
+    for size in (3, 9):
+        journal.add_checkpoint(conn, size, note=b"note %d" % size, salt=bytes([size]) * 32)
+    assert journal.checkpoint(conn, 4) is None
+    kept = journal.checkpoint(conn, 3)
+    assert kept is not None
+    assert (kept.note, kept.salt) == (b"note 3", b"\3" * 32)
+    last = journal.last_checkpoint(conn)
+    assert last is not None
+    assert last.size == 9
