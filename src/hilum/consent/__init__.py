@@ -1,0 +1,1 @@
+"""Terms, directives, the gate, base policies, break-glass, labels, FHIR Consent."""

@@ -1,0 +1,1 @@
+"""Where directives and broken glass rest."""
