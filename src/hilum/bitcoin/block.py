@@ -22,6 +22,7 @@ __all__ = [
     "Header",
     "build_block",
     "expand_target",
+    "fold_path",
     "median_time",
     "merkle_path",
     "merkle_root",
@@ -169,6 +170,20 @@ def merkle_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
         path.append(level[min(at ^ 1, len(level) - 1)])
         level, at = _pair_up(level), at >> 1
     return tuple(path)
+
+
+def fold_path(leaf: bytes, index: int, path: Sequence[bytes]) -> bytes:
+    """Return the root to which a path leads, 32 bytes.
+
+    Args:
+        leaf: 32 bytes, internal order.
+        index: position of the leaf.
+        path: as `merkle_path` returns it.
+    """
+    node = leaf
+    for level, sibling in enumerate(path):
+        node = hash256(sibling + node if index >> level & 1 else node + sibling)
+    return node
 
 
 def expand_target(bits: int) -> int:

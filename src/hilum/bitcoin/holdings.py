@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hilum.base.units import Sat
-from hilum.bitcoin.anchor import AnchorKeys, Coin, scan
+from hilum.bitcoin.anchor import AnchorKeys, Coin, read_record
 from hilum.bitcoin.block import COINBASE_MATURITY
 from hilum.bitcoin.transaction import OutPoint, Transaction, TxOut
 
@@ -75,10 +75,6 @@ class Holdings:
             height: of the block.
             transactions: of the block, in its order.
         """
-        if self._thread is not None:
-            for anchor in scan(transactions, self._thread.outpoint):
-                if anchor.record and anchor.record not in self._sightings:
-                    self._sightings[anchor.record] = Sighting(anchor.record, anchor.txid, height)
         for transaction in transactions:
             self._take(height, transaction)
 
@@ -92,16 +88,18 @@ class Holdings:
         for index, output in enumerate(transaction.outputs):
             if output.script == self._wallet_script and output.value >= _WORTH_KEEPING:
                 self._coins[OutPoint(txid, index)] = _Kept(output, matures_at)
-        self._follow(txid, transaction)
+        self._follow(height, txid, transaction=transaction)
 
-    def _follow(self, txid: bytes, transaction: Transaction) -> None:
-        here = OutPoint(txid, 0)
+    def _follow(self, height: int, txid: bytes, *, transaction: Transaction) -> None:
+        first = Coin(OutPoint(txid, 0), transaction.outputs[0])
         if self._thread is None:
-            if transaction.outputs[0].script == self._thread_script:
-                self._start = here
-                self._thread = Coin(here, transaction.outputs[0])
+            if first.output.script == self._thread_script:
+                self._start, self._thread = first.outpoint, first
         elif any(spent.outpoint == self._thread.outpoint for spent in transaction.inputs):
-            self._thread = Coin(here, transaction.outputs[0])
+            self._thread = first
+            record = read_record(transaction)
+            if record:
+                self._sightings.setdefault(record, Sighting(record, txid, height))
 
     def spendable(self, height: int) -> list[Coin]:
         """Return the wallet coins that a block may spend, largest first.

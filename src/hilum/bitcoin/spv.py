@@ -14,6 +14,7 @@ from hilum.bitcoin.block import (
     Block,
     Header,
     expand_target,
+    fold_path,
     median_time,
     merkle_path,
     parse_header,
@@ -25,7 +26,6 @@ __all__ = [
     "REGTEST_GENESIS",
     "HeaderChain",
     "InclusionProof",
-    "header_work",
     "prove_inclusion",
     "verify_headers",
     "verify_inclusion",
@@ -109,6 +109,17 @@ def prove_inclusion(block: Block, txid: bytes, *, height: int) -> InclusionProof
     return InclusionProof(stripped, index, path, block.header.serialize(), height)
 
 
+def _is_phantom(proof: InclusionProof) -> bool:
+    """Tell whether the position exists only because an odd last node is paired with itself."""
+    node = proof.txid
+    for level, sibling in enumerate(proof.path):
+        on_the_right = proof.index >> level & 1
+        if on_the_right and sibling == node:
+            return True
+        node = fold_path(node, on_the_right, (sibling,))
+    return False
+
+
 def verify_inclusion(proof: InclusionProof) -> Header:
     """Check that the path leads from the transaction to the header's Merkle root.
 
@@ -126,36 +137,23 @@ def verify_inclusion(proof: InclusionProof) -> Header:
         raise VerificationError("inclusion", "the position lies outside the tree")
     if any(len(sibling) != 32 for sibling in proof.path):
         raise VerificationError("inclusion", "a sibling is not a hash")
-    node = proof.txid
-    for level, sibling in enumerate(proof.path):
-        pair = sibling + node if proof.index >> level & 1 else node + sibling
-        node = hash256(pair)
-    header = _parse(proof.header, where="")
-    if node != header.merkle_root:
+    header = _parse(proof.header)
+    if fold_path(proof.txid, proof.index, proof.path) != header.merkle_root:
         raise VerificationError("inclusion", "the path does not lead to the header's Merkle root")
+    if _is_phantom(proof):
+        raise VerificationError("inclusion", "the position lies outside the tree")
     return header
 
 
-def _parse(raw: bytes, *, where: str) -> Header:
+def _parse(raw: bytes) -> Header:
     try:
         return parse_header(raw)
     except MalformedInputError as error:
-        raise VerificationError("header", "not a header", where=where) from error
-
-
-def header_work(bits: int) -> int:
-    """Return the expected number of hashes to meet a target.
-
-    Args:
-        bits: compact form.
-
-    Raises:
-        MalformedInputError: when it is not a target. Source: Bitcoin Core `GetBlockProof`.
-    """
-    return (1 << 256) // (expand_target(bits) + 1)
+        raise VerificationError("header", "not a header") from error
 
 
 def _verify_work(header: Header, found: bytes, *, where: str) -> int:
+    # the expected number of hashes, as in Bitcoin Core `GetBlockProof`
     try:
         target = expand_target(header.bits)
     except MalformedInputError as error:
@@ -166,7 +164,7 @@ def _verify_work(header: Header, found: bytes, *, where: str) -> int:
 
 
 def verify_links(raw: bytes) -> int:
-    """Check that headers follow one another, with the work they claim, later than the median.
+    """Check that headers follow one another, each with the work that it claims.
 
     Args:
         raw: 80 bytes each, at least one; the first one's own parent is not judged.
@@ -180,23 +178,19 @@ def verify_links(raw: bytes) -> int:
     if not raw or len(raw) % HEADER_SIZE:
         raise VerificationError("header", "headers are 80 bytes each", hint="at least one")
     work, previous = 0, b""
-    times: list[int] = []
     for at in range(0, len(raw), HEADER_SIZE):
         where = f"header {at // HEADER_SIZE}"
         part = raw[at : at + HEADER_SIZE]
-        header, found = _parse(part, where=where), hash256(part)
+        header, found = parse_header(part), hash256(part)
         if previous and header.previous != previous:
             raise VerificationError("header-link", "does not follow the one before", where=where)
-        if times and header.time <= median_time(times):
-            raise VerificationError("header-time", "not later than the median", where=where)
         work += _verify_work(header, found, where=where)
         previous = found
-        times = [*times[1 - MEDIAN_SPAN :], header.time]
     return work
 
 
 def verify_headers(raw: bytes) -> HeaderChain:
-    """Check a whole regtest header chain: genesis, links, times, targets, work.
+    """Check a whole regtest header chain: genesis, links, work, targets, times.
 
     Args:
         raw: 80 bytes each, from the genesis block on.
@@ -207,9 +201,13 @@ def verify_headers(raw: bytes) -> HeaderChain:
     if hash256(raw[:HEADER_SIZE]) != REGTEST_GENESIS:
         raise VerificationError("header-genesis", "does not begin with the known genesis block")
     work = verify_links(raw)
-    if any(
-        int.from_bytes(raw[at + 72 : at + 76], "little") != REGTEST_BITS
-        for at in range(0, len(raw), HEADER_SIZE)
-    ):
-        raise VerificationError("header-work", "a target that this network does not have")
+    times: list[int] = []
+    for at in range(0, len(raw), HEADER_SIZE):
+        where = f"header {at // HEADER_SIZE}"
+        header = parse_header(raw[at : at + HEADER_SIZE])
+        if header.bits != REGTEST_BITS:
+            raise VerificationError("header-work", "not this network's target", where=where)
+        if times and header.time <= median_time(times):
+            raise VerificationError("header-time", "not later than the median", where=where)
+        times = [*times[1 - MEDIAN_SPAN :], header.time]
     return HeaderChain(raw, work)

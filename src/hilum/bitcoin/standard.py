@@ -37,13 +37,14 @@ def verify_standard(transaction: Transaction, *, spent: Sequence[TxOut]) -> None
     outputs = [LibraryTxOut(each.value, each.script, check_validity=False) for each in spent]
     try:
         policy.assert_standard_tx(library, max_datacarrier_bytes=MAX_DATA_CARRIER)
+        rules = {
+            "too small": len(transaction.strip()) >= policy.MIN_STANDARD_TX_NONWITNESS_SIZE,
+            "dust": not policy.dust_outputs(library),
+            "input": policy.are_inputs_standard(outputs, library),
+            "witness": policy.is_witness_standard(outputs, library),
+        }
     except BTClibValueError as error:
         raise VerificationError("standard", f"not standard: {error}") from error
-    if len(transaction.strip()) < policy.MIN_STANDARD_TX_NONWITNESS_SIZE:
-        raise VerificationError("standard", "not standard: too small")
-    if policy.dust_outputs(library):
-        raise VerificationError("standard", "not standard: dust")
-    if not policy.are_inputs_standard(outputs, library):
-        raise VerificationError("standard", "not standard: input")
-    if not policy.is_witness_standard(outputs, library):
-        raise VerificationError("standard", "not standard: witness")
+    for rule, holds in rules.items():
+        if not holds:
+            raise VerificationError("standard", f"not standard: {rule}")

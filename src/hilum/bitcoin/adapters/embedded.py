@@ -5,15 +5,16 @@ For people who try or test Hilum. It proves nothing to outsiders (`hilum.bitcoin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Self
 
 from hilum.base.ids import UnixMs
-from hilum.base.units import Sat, unix_seconds
+from hilum.base.units import unix_seconds
 from hilum.bitcoin.adapters.active_chain import ActiveChain
+from hilum.bitcoin.adapters.miner import Miner
 from hilum.bitcoin.anchor import (
     AnchorResult,
     AnchorSigner,
@@ -21,24 +22,15 @@ from hilum.bitcoin.anchor import (
     derive_anchor_keys,
     start_thread,
 )
-from hilum.bitcoin.block import (
-    COINBASE_MATURITY,
-    MEDIAN_SPAN,
-    build_block,
-    median_time,
-    parse_block,
-    subsidy,
-)
-from hilum.bitcoin.events import ChainEvent, EventKind
-from hilum.bitcoin.holdings import Holdings, Sighting
+from hilum.bitcoin.block import COINBASE_MATURITY, parse_block
+from hilum.bitcoin.events import ChainEvent
+from hilum.bitcoin.holdings import Sighting
 from hilum.bitcoin.spv import InclusionProof, prove_inclusion
-from hilum.bitcoin.standard import verify_standard
-from hilum.bitcoin.transaction import OutPoint, Transaction, TxOut
+from hilum.bitcoin.transaction import OutPoint, Transaction
 from hilum.errors import (
     ConflictError,
     InsufficientDataError,
     UnavailableError,
-    VerificationError,
 )
 
 __all__ = ["EmbeddedChain"]
@@ -80,9 +72,8 @@ class EmbeddedChain:
         # all below is guarded by the lock
         self._chain = ActiveChain(directory)
         self._closed = False
-        self._pool: list[Transaction] = []
         try:
-            self._holdings = self._gather()
+            self._miner = Miner(self._chain, self._keys)
             self._bootstrap()
         except BaseException:
             self.close()
@@ -217,7 +208,7 @@ class EmbeddedChain:
             if not chain.is_known(header.previous):
                 raise ConflictError("unknown-parent", "the block before this one is not known")
             if not chain.is_known(header.hash):
-                self._accept([raw])
+                self._miner.accept([raw])
             return header.hash
 
     # -- mining --------------------------------------------------------------------------------
@@ -232,96 +223,24 @@ class EmbeddedChain:
             UnavailableError: when the disk refuses or the clock is wrong; nothing has changed.
         """
         with self._lock:
+            self._open()
             left = count
             while left > 0:
-                self._mine(min(left, _MINED_AT_ONCE), unix_seconds(self._clock()))
+                self._miner.mine(min(left, _MINED_AT_ONCE), self._now_s())
                 left -= _MINED_AT_ONCE
             return self.tip()
 
-    def _mine(self, count: int, now_s: int, *, spacing: int = 0) -> None:
-        """Mine so many blocks in one go.
-
-        Args:
-            count: at least 1.
-            now_s: time of the last one, in seconds.
-            spacing: seconds between them.
-
-        Raises:
-            UnavailableError: when the disk refuses or the clock is wrong; nothing has changed.
-        """
-        chain = self._open()
-        transactions, fees = self._pick(chain.height + 1)
-        times, previous = chain.recent_times(), chain.hash_at(chain.height)
-        raws: list[bytes] = []
-        for step in range(count):
-            height = chain.height + 1 + step
-            time = max(median_time(times) + 1, now_s - (count - 1 - step) * spacing)
-            reward = TxOut(Sat(subsidy(height) + fees), self._keys.wallet_script)
-            block = build_block(
-                previous, height=height, time=time, reward=reward, transactions=transactions
-            )
-            raws.append(block.serialize())
-            times, previous = [*times[1 - MEDIAN_SPAN :], time], block.header.hash
-            transactions, fees = [], 0
-        try:
-            self._accept(raws)
-        except VerificationError as error:
-            self._pool = []
-            raise UnavailableError(
-                "mining-failed", error.why, hint="is the machine's clock right?"
-            ) from error
-        self._pool = []
-
-    def _pick(self, height: int) -> tuple[list[Transaction], int]:
-        """Return the waiting transactions that a block may hold, and their fees in satoshi."""
-        made: dict[OutPoint, TxOut] = {}
-        gone: set[OutPoint] = set()
-        picked: list[Transaction] = []
-        fees = 0
-        for waiting in self._pool:
-            spends = [each.outpoint for each in waiting.inputs]
-            found = [made.get(each) or self._holdings.output_of(each, height) for each in spends]
-            known = [output for output in found if output is not None]
-            if len(known) < len(spends) or not gone.isdisjoint(spends):
-                continue
-            picked.append(waiting)
-            gone.update(spends)
-            txid = waiting.txid
-            made |= {OutPoint(txid, at): output for at, output in enumerate(waiting.outputs)}
-            fees += sum(output.value for output in known)
-            fees -= sum(output.value for output in waiting.outputs)
-        return picked, fees
-
-    def _accept(self, raws: Sequence[bytes]) -> None:
-        chain = self._chain
-        changes = [change for each in chain.accept(raws) for change in each.changes]
-        gone = [found for kind, found in changes if kind is EventKind.DISCONNECTED]
-        if not gone:
-            for raw in raws[len(raws) - len(changes) :]:
-                block = parse_block(raw)
-                self._holdings.connect(chain.height_of(block.header.hash), block.transactions)
-            return
-        self._holdings = self._gather()
-        for found in reversed(gone):
-            # what was in a block that left may go into the next one, as in any node's memory pool
-            self._pool += parse_block(chain.read(found)).transactions[1:]
-
-    def _gather(self) -> Holdings:
-        holdings = Holdings(self._keys)
-        for height in range(1, self._chain.height + 1):
-            holdings.connect(height, self._chain.block(height).transactions)
-        return holdings
+    def _now_s(self) -> int:
+        return unix_seconds(self._clock())
 
     def _bootstrap(self) -> None:
         """Mine until a reward may be spent, dated back at Bitcoin's pace; then start the thread."""
-        now_s = unix_seconds(self._clock())
         missing = COINBASE_MATURITY - self._chain.height
         if missing > 0:
-            self._mine(missing, now_s - _SPACING, spacing=_SPACING)
-        if self._holdings.start is None:
-            coins = self._holdings.spendable(self._chain.height + 1)
-            self._pool = [start_thread(self._signer(), coins)]
-            self._mine(1, now_s)
+            self._miner.mine(missing, self._now_s() - _SPACING, spacing=_SPACING)
+        if self._miner.holdings.start is None:
+            coins = self._miner.holdings.spendable(self._chain.height + 1)
+            self._miner.mine_these([start_thread(self._signer(), coins)], self._now_s())
 
     # -- anchors -------------------------------------------------------------------------------
 
@@ -336,7 +255,7 @@ class EmbeddedChain:
         """
         with self._lock:
             self._open()
-            start = self._holdings.start
+            start = self._miner.holdings.start
             if start is None:
                 raise UnavailableError("no-thread", "the thread was reorganised away")
             return start
@@ -351,40 +270,28 @@ class EmbeddedChain:
         Raises:
             MalformedInputError: when the record or the data has a wrong size.
             InsufficientDataError: when the wallet cannot pay.
+            VerificationError: when other nodes would not relay it.
             UnavailableError: when closed, the disk refuses or the clock is wrong; nothing changed.
         """
         with self._lock:
             self._open()
-            if self._pool:
-                self._mine(1, unix_seconds(self._clock()))
+            if self._miner.has_waiting:
+                self._miner.mine(1, self._now_s())
             found = self.find_anchor(record)
             if found is not None:
                 return found
-            self._pool = list(self._build(record, data))
-            try:
-                self._mine(1, unix_seconds(self._clock()))
-            except UnavailableError:
-                self._pool = []
-                raise
+            self._miner.mine_these(self._build(record, data), self._now_s())
             found = self.find_anchor(record)
             if found is None:
                 raise UnavailableError("anchor-lost", "the anchor is not in the block just mined")
             return found
 
     def _build(self, record: bytes, data: bytes) -> tuple[Transaction, ...]:
-        thread = self._holdings.thread
+        thread = self._miner.holdings.thread
         if thread is None:
             raise UnavailableError("no-thread", "the thread was reorganised away")
-        height = self._chain.height + 1
-        coins = self._holdings.spendable(height)
-        built = build_anchor(self._signer(), record, data=data, thread=thread, coins=coins)
-        made: dict[OutPoint, TxOut] = {}
-        for each in built:
-            spends = [spent.outpoint for spent in each.inputs]
-            found = [made.get(spent) or self._holdings.output_of(spent, height) for spent in spends]
-            verify_standard(each, spent=[output for output in found if output is not None])
-            made |= {OutPoint(each.txid, at): output for at, output in enumerate(each.outputs)}
-        return built
+        coins = self._miner.holdings.spendable(self._chain.height + 1)
+        return build_anchor(self._signer(), record, data=data, thread=thread, coins=coins)
 
     def find_anchor(self, record: bytes) -> AnchorResult | None:
         """Return the anchor that carries the record, if the thread has one.
@@ -394,7 +301,7 @@ class EmbeddedChain:
         """
         with self._lock:
             chain = self._open()
-            sighting = self._holdings.sighting(record)
+            sighting = self._miner.holdings.sighting(record)
             if sighting is None:
                 return None
             for each in chain.block(sighting.height).transactions:
@@ -417,7 +324,7 @@ class EmbeddedChain:
         """
         with self._lock:
             self._open()
-            return self._holdings.sightings()
+            return self._miner.holdings.sightings()
 
     def inclusion(self, txid: bytes) -> InclusionProof:
         """Return the proof that the active chain holds a transaction.
@@ -431,7 +338,7 @@ class EmbeddedChain:
         """
         with self._lock:
             chain = self._open()
-            height = self._holdings.height_of(txid)
+            height = self._miner.holdings.height_of(txid)
             if height is None:
                 raise InsufficientDataError("no-transaction", "the chain does not hold it")
             return prove_inclusion(chain.block(height), txid, height=height)

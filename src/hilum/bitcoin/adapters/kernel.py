@@ -62,7 +62,15 @@ class Kernel:
             block_connected=self._on_connected,
             block_disconnected=self._on_disconnected,
         )
-        self._manager = self._open()
+        try:
+            self._manager = self._open()
+        except UnavailableError:
+            # damaged by a crash; the owner replays all blocks into an empty one
+            self._clear()
+            self._manager = self._open()
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _open(self) -> pbk.ChainstateManager:
         try:
@@ -135,7 +143,7 @@ class Kernel:
             UnavailableError: when the folder cannot be used.
         """
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._clear()
         self._manager = self._open()
 
     def close(self) -> None:
