@@ -1,7 +1,8 @@
-"""Answer a search over series: which rows a day holds, in which order. Pure; the adapter brings the days.
+"""Answer a search over series: which rows a day holds, in which order. Pure.
 
-A day's rows are known only together: dense readings go by the hour, and systolic and diastolic readings of one
-device at one instant are one row. Days are disjoint, so an answer is days descending, rows descending within.
+A day's rows are known only together: dense readings go by the hour, and systolic and diastolic
+readings of one device at one instant are one row. Days are disjoint, so an answer is days
+descending, rows descending within.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def _compare(value: DateValue, start: int, end: int, wall: int) -> bool:
 
 
 def start_bounds(wanted: Filter) -> tuple[int, int]:
-    """Return (least end, greatest start) in UTC ms that a row searched for can have; generous by a day."""
+    """Return (least end, greatest start) of rows searched for, UTC ms; generous by a day."""
     lo, hi = FAR_PAST, FAR_FUTURE
     for alternatives in wanted.dates:
         los, his = [], []
@@ -260,5 +261,5 @@ def render_line(line: Line) -> RenderedRow:
 
 
 def make_day(origin: Origin, every: Sequence[Reading], visible: Sequence[Reading]) -> DayOfSeries:
-    """Return a day of a series; density is judged on every reading, so that it does not leak by access."""
+    """Return a day of a series; density is judged on every reading, not on what is visible."""
     return DayOfSeries(origin, visible, is_dense(every))

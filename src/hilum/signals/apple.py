@@ -1,7 +1,8 @@
 """Apple Health export: `export.xml`, alone or in `export.zip`, streamed in bounded memory.
 
-Real exports carry a DOCTYPE with ELEMENT and ATTLIST declarations, which are tolerated; entities are not
-(there are none in real exports). Of a zip only the member ``export.xml`` is read, under a cap on size and ratio.
+Real exports carry a DOCTYPE with ELEMENT and ATTLIST declarations, which are tolerated; entities
+are not (there are none in real exports). Of a zip only the member ``export.xml`` is read, under a
+cap on size and ratio.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = ["MAX_XML_BYTES", "guard_prolog", "open_zip_member", "read_apple"]
 MAX_XML_BYTES = 64 * 1024**3
 """Largest XML read; the largest exports reported are near 5 GB."""
 _MAX_RATIO = 400
-"""Largest unpacked:packed ratio. Exports of one kind of record reach about 60; bombs are near 1,000."""
+"""Largest unpacked:packed ratio. Exports reach about 60; bombs are near 1,000."""
 _RATIO_GRACE = 16 * 1024 * 1024
 _MAX_MEMBERS = 200_000
 _MAX_PROLOG = 256 * 1024
@@ -102,7 +103,8 @@ def _export_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS:
         raise MalformedInputError("zip-bomb", "too many members", where="zip")
-    # The folder and the file are localised on some phones; the second XML is always the CDA document.
+    # The folder and the file are localised on some phones; the second XML is always the CDA
+    # document.
     names = [m for m in members if m.filename.lower().endswith(".xml") and not m.is_dir()]
     exact = [m for m in names if m.filename.rpartition("/")[2].lower() == "export.xml"]
     shallow = [m for m in names if m.filename.count("/") <= 1 and "_cda" not in m.filename.lower()]
@@ -137,7 +139,7 @@ def open_zip_member(stream: IO[bytes], *, limit: int = MAX_XML_BYTES) -> IO[byte
 
 @lru_cache(maxsize=8192)
 def _device_name(source: str, device: str) -> str:
-    """Name the device by source, name and hardware; the rest changes with updates or each export."""
+    """Name the device by source, name and hardware; the rest changes by itself."""
     source = source.replace("\u00a0", " ").strip()
     parts = dict(_DEVICE_PART.findall(device.replace("\u00a0", " ")))
     hardware = parts.get("hardware") or parts.get("model") or ""
@@ -173,7 +175,13 @@ class _Intake:
         self._known: dict[tuple[str, ...], tuple[Mapping, list[Reading]] | None] = {}
 
     def instant(self, text: str) -> tuple[int, int]:
-        """(UTC ms, offset) of ``2018-09-10 02:28:55 -0700``; the hour is looked up, the rest added."""
+        """Return (UTC ms, offset minutes) of ``2018-09-10 02:28:55 -0700``.
+
+        The hour is looked up, minutes and seconds are added.
+
+        Raises:
+            MalformedInputError: when it is none.
+        """
         try:
             hour = text[:13] + text[19:]
             base = self._hours.get(hour)

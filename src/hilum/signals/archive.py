@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -55,7 +56,7 @@ class ChunkLine(msgspec.Struct, tag="chunk", tag_field="kind"):
         rows = zip(*(self.columns[name] for name in _COLUMNS), strict=True)
         readings = [Reading(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
         places = [(r.t_unix_ms, r.duration_ms) for r in readings]
-        if not readings or any(a >= b for a, b in zip(places, places[1:], strict=False)):
+        if not readings or any(a >= b for a, b in itertools.pairwise(places)):
             raise MalformedInputError("bad-archive", "readings are not ascending", where="chunk")
         if any(r.t_unix_ms // DAY_MS != self.day for r in readings):
             raise MalformedInputError("bad-archive", "a reading of another day", where="chunk")

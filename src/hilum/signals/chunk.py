@@ -1,9 +1,9 @@
 """One UTC day of one series as bytes, and the merge of new readings into it.
 
-Layout, version 1 (little-endian): ``01`` · judge method version u8 · count u32 · eight columns. A column is a
-width byte (0, 1, 2, 4 or 8) and its numbers; width 0 holds one 8-byte number that all rows share. Columns:
-start (first minus day start, then differences), duration, offset, unscaled, scale, comparator, flags, score.
-The whole is one zstd frame.
+Layout, version 1 (little-endian): ``01`` · judge method version u8 · count u32 · eight columns. A
+column is a width byte (0, 1, 2, 4 or 8) and its numbers; width 0 holds one 8-byte number that all
+rows share. Columns: start (first minus day start, then differences), duration, offset, unscaled,
+scale, comparator, flags, score. The whole is one zstd frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hilum.signals.model import DAY_MS, Reading
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Merge", "decode_chunk", "encode_chunk", "merge_readings"]
+__all__ = ["MAX_READINGS", "Merge", "decode_chunk", "encode_chunk", "merge_readings"]
 
 _HEAD = struct.Struct("<BBI")
 _SHARED = struct.Struct("<q")
@@ -31,6 +31,8 @@ _VERSION = 1
 _CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
 _COLUMNS = 8
 _MAX_BYTES = 64 * 1024 * 1024
+MAX_READINGS = 1_000_000
+"""More readings of one series on one day are a waveform, which is stored otherwise."""
 
 
 @dataclass(slots=True)
@@ -117,12 +119,23 @@ def _unpack(body: bytes, position: int, count: int) -> tuple[Iterable[int], int]
         return repeat(shared, count), position + 8
     end = position + width * count
     column = array(_CODES[width])
-    column.frombytes(body[position:end])
-    if len(column) != count:
-        raise MalformedInputError("bad-chunk", "a column is cut short", where="chunk")
+    column.frombytes(body[position:end].ljust(width * count, b"\x00"))
     if sys.byteorder == "big":
         column.byteswap()
     return column, end
+
+
+def _columns(plain: bytes) -> list[Iterable[int]]:
+    """The columns; none when the version is unknown or the bytes are cut short."""
+    version, _, count = _HEAD.unpack_from(plain)
+    if version != _VERSION or count > MAX_READINGS:
+        return []
+    position = _HEAD.size
+    columns: list[Iterable[int]] = []
+    for _ in range(_COLUMNS):
+        column, position = _unpack(plain, position, count)
+        columns.append(column)
+    return columns if position == len(plain) else []
 
 
 def decode_chunk(body: bytes, *, day: int) -> list[Reading]:
@@ -133,18 +146,11 @@ def decode_chunk(body: bytes, *, day: int) -> list[Reading]:
     """
     try:
         plain = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_BYTES)
-        version, _, count = _HEAD.unpack_from(plain)
-        if version != _VERSION:
-            raise MalformedInputError("unknown-version", "chunk of another version", where="chunk")
-        position = _HEAD.size
-        columns: list[Iterable[int]] = []
-        for _ in range(_COLUMNS):
-            column, position = _unpack(plain, position, count)
-            columns.append(column)
-    except (zstandard.ZstdError, struct.error, IndexError, KeyError, ValueError) as error:
-        if isinstance(error, MalformedInputError):
-            raise
-        raise MalformedInputError("bad-chunk", "not a chunk of readings", where="chunk") from error
+        columns = _columns(plain)
+    except (zstandard.ZstdError, struct.error, IndexError, KeyError):
+        columns = []
+    if not columns:
+        raise MalformedInputError("bad-chunk", "not a chunk of readings", where="chunk")
     starts = accumulate(columns[0], initial=day * DAY_MS)
     next(starts)
     _, durations, offsets, unscaled, scales, comparators, flags, scores = columns

@@ -1,4 +1,4 @@
-"""Dexcom Clarity CSV: columns by structure, local time by ticks and zone, Low and High as comparators."""
+"""Dexcom Clarity CSV: columns by structure, local time by ticks and zone, Low and High compared."""
 
 from __future__ import annotations
 
@@ -157,7 +157,8 @@ def read_clarity(
         batch_size: readings per batch (a batch ends after a series).
 
     Raises:
-        MalformedInputError: when it is no such export, is not UTF-8, or `zone` is missing or unknown.
+        MalformedInputError: when it is no such export, is not UTF-8, or `zone` is missing or
+            unknown.
     """
     try:
         text = body.decode("utf-8-sig")

@@ -1,7 +1,7 @@
 """Instants: zoned text to UTC, and local wall time to UTC by device ticks or by a named zone.
 
-All arithmetic is on UTC milliseconds: two aware datetimes of one zone subtract as wall time in Python, which is
-wrong by an hour across a change of the clocks.
+All arithmetic is on UTC milliseconds: two aware datetimes of one zone subtract as wall time in
+Python, which is wrong by an hour across a change of the clocks.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 EARLIEST_MS = 946_684_800_000
-"""2000-01-01T00:00:00Z. Consumer devices with clocks of their own fall back to 1970 or 1980 when reset."""
+"""2000-01-01T00:00:00Z. Devices with clocks of their own fall back to 1970 or 1980 when reset."""
 _FUTURE_SLACK_MS = 24 * 3_600_000
 """A reading this far after `now` cannot be clock drift or a zone mistake of the exporting phone."""
 _TICK_TOLERANCE_MS = 3 * 3_600_000
-"""Ticks and wall clock of one sensor session differ by the change of the clocks at most, plus drift."""
+"""Ticks and wall clock of one session differ by the change of the clocks at most, plus drift."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -100,13 +100,12 @@ def parse_instant(text: str) -> tuple[int, int]:
     try:
         moment = datetime.fromisoformat(text)
         offset = moment.utcoffset()
-        if offset is None:
-            raise MalformedInputError("no-offset", "a date-time with offset is needed")
-        return _to_ms(moment.astimezone(UTC)), round(offset.total_seconds() / 60)
+        instant = _to_ms(moment.astimezone(UTC))
     except (ValueError, OverflowError) as error:
-        if isinstance(error, MalformedInputError):
-            raise
         raise MalformedInputError("bad-time", "not a date-time") from error
+    if offset is None:
+        raise MalformedInputError("no-offset", "a date-time with offset is needed")
+    return instant, round(offset.total_seconds() / 60)
 
 
 def instant_text(t_unix_ms: int, offset_minutes: int) -> str:
@@ -139,7 +138,7 @@ def _skipped(wall: datetime, zone: ZoneInfo) -> bool:
 def _by_ticks(
     index: int, times: Sequence[LocalTime], candidates: Sequence[tuple[int, ...]]
 ) -> int | None:
-    """Choose between two instants by the nearest sure row of the same session; None when there is none."""
+    """Choose between two instants by the nearest sure row of the session; None without one."""
     here = times[index]
     if here.ticks_s is None:
         return None
@@ -165,8 +164,9 @@ def _outwards(index: int, count: int) -> Iterator[int]:
 def resolve_local(times: Sequence[LocalTime], zone: ZoneInfo) -> list[Moment]:
     """Return the instants of local wall times.
 
-    An hour that occurs twice is resolved by the device's ticks, else taken as the first occurrence and
-    flagged AMBIGUOUS_HOUR; a wall time that the clocks skip is flagged CLOCK (the phone had not switched).
+    An hour that occurs twice is resolved by the device's ticks, else taken as the first occurrence
+    and flagged AMBIGUOUS_HOUR; a wall time that the clocks skip is flagged CLOCK (the phone had
+    not switched).
 
     Args:
         times: rows in the order of the file.

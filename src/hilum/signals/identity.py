@@ -1,7 +1,7 @@
 """Ids of rendered Observations: reversible, so that a read finds its reading without an index.
 
-``s-<series>-<start>-<duration>`` is one reading, ``h-<series>-<hour>`` one hour of dense readings; numbers in
-base 36, the start zigzag-coded (instants before 1970 exist in old exports).
+``s-<series>-<start>-<duration>`` is one reading, ``h-<series>-<hour>`` one hour of dense readings;
+numbers in base 36, the start zigzag-coded (instants before 1970 exist in old exports).
 """
 
 from __future__ import annotations
@@ -74,5 +74,5 @@ def is_reading_id(text: str) -> bool:
 
 
 def order_key(name: ReadingId) -> int:
-    """Return the 63-bit number that orders rows of equal instant: series, then duration; an hour comes first."""
+    """Return the 63-bit number that orders rows of equal instant: by series, then duration."""
     return name.sid << 31 | (MAX_DURATION_MS if name.duration_ms is None else name.duration_ms)

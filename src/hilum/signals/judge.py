@@ -1,12 +1,13 @@
 """Judge readings: flags and a score, from the readings of one UTC day of one series.
 
 Judging looks at one day only, so that the verdict does not depend on the order in which payloads
-arrive. A value is never changed. The score is a product of parts on Kahn's axes; each flag takes its
-share from one part, so that a score can be explained.
+arrive. A value is never changed. The score is a product of parts on Kahn's axes; each flag takes
+its share from one part, so that a score can be explained.
 
-Source: Kahn MG et al., "A Harmonized Data Quality Assessment Terminology and Framework", eGEMs 2016;4(1):18
-(axes conformance, completeness, plausibility), with timeliness and provenance added. The shares below are
-our own choice (method version 1): an impossible value must fall under 0.25, a remarkable one stay above 0.5.
+Source: Kahn MG et al., "A Harmonized Data Quality Assessment Terminology and Framework", eGEMs
+2016;4(1):18 (axes conformance, completeness, plausibility), with timeliness and provenance added.
+The shares below are our own choice (method version 1): an impossible value must fall under 0.25, a
+remarkable one stay above 0.5.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ METHOD_VERSION = 1
 METHOD = f"hilum-judge/{METHOD_VERSION}"
 
 _RATE_SPAN_MS = 15 * 60_000
-"""Two readings farther apart say nothing about a rate; a CGM sends every 5 minutes, so this spans 3."""
+"""Two readings farther apart say nothing about a rate; of a CGM this spans three."""
 _GAP_INTERVALS = 2.5
 """More than 2.5 intervals between readings: at least two are missing, jitter cannot explain it."""
 _JUDGED_HERE = Flag.RANGE | Flag.RATE | Flag.GAP_BEFORE | Flag.DUPLICATE_TIME | Flag.FLAT
@@ -106,9 +107,9 @@ def judge_day(readings: Sequence[Reading], rules: Rules) -> None:
         readings: all readings of one series on one UTC day, ascending by (t_unix_ms, duration_ms).
         rules: what is plausible, in the unit of the series.
 
-    Source: CGM rate above 5 mg/dL/min is suspicious (`rules.rate_per_minute`, given by the template);
-    the physiological maximum reported for interstitial glucose is about 4 mg/dL/min (Dunn TC et al.,
-    Diabetes Technol Ther 2004).
+    Source: CGM rate above 5 mg/dL/min is suspicious (`rules.rate_per_minute`, given by the
+    template); the physiological maximum reported for interstitial glucose is about 4 mg/dL/min
+    (Dunn TC et al., Diabetes Technol Ther 2004).
     """
     keep = ~int(_JUDGED_HERE)
     low = float("-inf") if rules.low is None else rules.low

@@ -1,4 +1,4 @@
-"""What the pipeline passes on: series, readings, refusals and batches. Values are exact decimals."""
+"""What the pipeline passes on: series, readings, refusals, batches. Values are exact decimals."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Something of the payload that did not become a reading: the place and the reason, no value."""
+    """Something of the payload that did not become a reading: place and reason, no value."""
 
     where: str
     why: str
@@ -213,7 +213,8 @@ class Placement(msgspec.Struct):
         duplicate: readings that were already there, equal.
         refused: readings that were not stored, at most MAX_REFUSALS of them.
         refused_count: how many were not stored.
-        high_water: latest start instant among the readings sent (ms), the advance token; None for none.
+        high_water: latest start instant among the readings sent (ms), the advance token; None for
+            none.
     """
 
     accepted: int = 0

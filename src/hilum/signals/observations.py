@@ -1,6 +1,7 @@
-"""FHIR Observations that are device readings: a Bundle, NDJSON or one Observation, as readings of series.
+"""FHIR Observations that are device readings, from a Bundle, NDJSON or one Observation.
 
-Used when a file is imported explicitly as device data; other Observations stay resources of the record.
+Used when a file is imported explicitly as device data; other Observations stay resources of the
+record.
 """
 
 from __future__ import annotations
@@ -119,7 +120,11 @@ def _device_name(device: _Reference | None) -> str:
 
 
 def _times(observation: _Observation) -> tuple[int, int, int]:
-    """Start (ms), offset (min), duration (ms)."""
+    """Return start (ms), offset (min), duration (ms).
+
+    Raises:
+        MalformedInputError: when there is no instant, or a bad period.
+    """
     if observation.period is None:
         start, offset = parse_instant(observation.effective)
         return start, offset, 0

@@ -61,7 +61,8 @@ def read_payload(
         batch_size: readings per batch.
 
     Raises:
-        MalformedInputError: when the payload is not what `source` says, passes a size limit, or needs a zone.
+        MalformedInputError: when the payload is not what `source` says, passes a size limit, or
+            needs a zone.
     """
     from hilum.signals.template import load_template  # noqa: PLC0415  PyYAML only when device data is read
 

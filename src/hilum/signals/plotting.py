@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from hilum.signals.model import Point
@@ -22,11 +23,11 @@ def _value(reading: Reading) -> float:
 
 
 def _gap_ms(readings: Sequence[Reading], rules: Rules) -> float:
-    """The distance from which on a line would pretend to know: from the rules, else from the median."""
+    """The distance from which on a line would pretend to know."""
     if rules.interval_s is not None:
         return _GAP_INTERVALS * 1000 * rules.interval_s
     starts = [r.t_unix_ms for r in readings]
-    steps = sorted(b - a for a, b in zip(starts, starts[1:], strict=False))
+    steps = sorted(b - a for a, b in itertools.pairwise(starts))
     return _GAP_MEDIANS * steps[len(steps) // 2] if steps else float("inf")
 
 

@@ -1,12 +1,14 @@
 """Readings as FHIR R4 Observations, made on demand.
 
-Source: HL7 FHIR R4, Observation, "vital signs" profiles (category, LOINC and UCUM of each; oxygen saturation
-fixes 2708-6, 59408-5 goes beside it); HL7 PHD IG (MDC coding beside LOINC); SampledData (fixed period,
+Source: HL7 FHIR R4, Observation, "vital signs" profiles (category, LOINC and UCUM of each; oxygen
+saturation fixes 2708-6, 59408-5 goes beside it); HL7 PHD IG (MDC coding beside LOINC); SampledData
+(fixed period,
 ``E`` no value, ``L`` below, ``U`` above the limits).
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
@@ -45,7 +47,7 @@ QUALITY_URL = "urn:hilum:fhir:reading-quality"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 PANEL_CODINGS = ((LOINC, "85354-9"), (MDC, "150020"))
-"""Blood pressure panel: systolic and diastolic of one device at one instant render as one Observation."""
+"""Blood pressure panel: both pressures of one device at one instant are one Observation."""
 
 _SYMBOLS = {
     Comparator.LESS: "<",
@@ -62,7 +64,7 @@ _Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a reading rests: whose it is, its series, and the version of the chunk that holds it."""
+    """Where a reading rests: whose it is, its series, the version of the chunk that holds it."""
 
     subject: str
     sid: int
@@ -88,7 +90,7 @@ def is_dense(readings: Sequence[Reading]) -> bool:
     if len(readings) < _DENSE_COUNT:
         return False
     starts = [r.t_unix_ms for r in readings]
-    steps = sorted(b - a for a, b in zip(starts, starts[1:], strict=False))
+    steps = sorted(b - a for a, b in itertools.pairwise(starts))
     return steps[len(steps) // 2] <= _DENSE_SPACING_MS
 
 
@@ -157,9 +159,8 @@ def _quality(flags: int, score: int) -> _Json:
     parts: list[_Json] = [
         {"url": "score", "valueDecimal": msgspec.Raw(numeral_text(score, 2).encode())}
     ]
-    for flag in Flag:
-        if flags & flag:
-            parts.append({"url": "flag", "valueCode": (flag.name or "").lower().replace("_", "-")})
+    names = [(flag.name or "").lower().replace("_", "-") for flag in Flag if flags & flag]
+    parts.extend({"url": "flag", "valueCode": name} for name in names)
     parts.append({"url": "method", "valueString": METHOD})
     return {"url": QUALITY_URL, "extension": parts}
 
@@ -205,9 +206,9 @@ def render_panel(origin: Origin, systolic: Reading, diastolic: tuple[Series, Rea
 
 
 def _period_ms(starts: Sequence[int]) -> int:
-    """The spacing that puts every start on the grid; 100 ms where that would need too many slots."""
+    """The spacing that puts every start on the grid; 100 ms where that needs too many slots."""
     step = 0
-    for a, b in zip(starts, starts[1:], strict=False):
+    for a, b in itertools.pairwise(starts):
         step = gcd(step, b - a)
     return step if step and HOUR_MS // step <= _MAX_SLOTS else HOUR_MS // _MAX_SLOTS
 
@@ -223,8 +224,8 @@ def _slot_text(reading: Reading) -> str:
 def render_hour(origin: Origin, readings: Sequence[Reading]) -> bytes:
     """Return the visible readings of one hour of a dense series as one SampledData Observation.
 
-    Slots without a reading are ``E``. Starts are exact unless they need a grid finer than 100 ms; then
-    they are moved by less than that in the rendering, never in the store.
+    Slots without a reading are ``E``. Starts are exact unless they need a grid finer than 100 ms;
+    then they are moved by less than that in the rendering, never in the store.
 
     Args:
         origin: of the series.

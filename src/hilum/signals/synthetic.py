@@ -20,10 +20,10 @@ __all__ = ["apple_export_xml", "clarity_csv"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER = (
-    '"Index","Timestamp (YYYY-MM-DDThh:mm:ss)","Event Type","Event Subtype","Patient Info","Device Info",'
-    '"Source Device ID","Glucose Value (mg/dL)","Insulin Value (u)","Carb Value (grams)",'
-    '"Duration (hh:mm:ss)","Glucose Rate of Change (mg/dL/min)","Transmitter Time (Long Integer)",'
-    '"Transmitter ID"'
+    '"Index","Timestamp (YYYY-MM-DDThh:mm:ss)","Event Type","Event Subtype","Patient Info",'
+    '"Device Info","Source Device ID","Glucose Value (mg/dL)","Insulin Value (u)",'
+    '"Carb Value (grams)","Duration (hh:mm:ss)","Glucose Rate of Change (mg/dL/min)",'
+    '"Transmitter Time (Long Integer)","Transmitter ID"'
 )
 _WATCH = (
     "<<HKDevice: 0x28{:07x}>, name:Synthetic Watch, manufacturer:Synthetic, model:Watch, "
@@ -57,7 +57,7 @@ class _Meal:
 
 
 def _meals(rng: Random) -> list[_Meal]:
-    """Three meals and sometimes a snack: local minute of the day, rise in mg/dL, minutes to the peak."""
+    """Three meals and sometimes a snack: minute of the day, rise in mg/dL, minutes to peak."""
     hours = [7.5, 12.5, 19.0] + ([16.0] if rng.random() < 0.4 else [])
     return [
         _Meal(60 * hour + rng.gauss(0, 25), rng.uniform(35, 130), rng.uniform(35, 60))
@@ -75,7 +75,7 @@ def _glucose(minute: float, meals: list[_Meal]) -> float:
 
 
 def clarity_csv(seed: int, start_ms: int, days: int, zone: str) -> bytes:
-    """Return a Dexcom Clarity export: a reading every 5 minutes, off-scale words, a gap, calibrations.
+    """Return a Dexcom Clarity export: every 5 minutes, off-scale words, gaps, calibrations.
 
     Args:
         seed: of the random numbers.
@@ -137,7 +137,8 @@ class _Writer:
         device = quoteattr(_WATCH.format((start_ms // 3_600_000) % 0x10000000))
         measure = f' unit="{unit}"' if unit else ""
         head = (
-            f' <Record type="{kind}" sourceName="Synthetic Watch" sourceVersion="1.0" device={device}'
+            f' <Record type="{kind}" sourceName="Synthetic Watch" sourceVersion="1.0"'
+            f" device={device}"
             f'{measure} creationDate="{end}" startDate="{start}" endDate="{end}" value="{value}"'
         )
         return f"{head}>\n{inside} </Record>\n" if inside else f"{head}/>\n"
@@ -205,19 +206,13 @@ class _Writer:
                     t = end
 
     def pressure(self) -> Iterator[str]:
-        rng = self.rng("pressure")
+        rng, name = self.rng("pressure"), "HKQuantityTypeIdentifierBloodPressure"
         entered = '  <MetadataEntry key="HKWasUserEntered" value="1"/>\n'
         for start in self.midnights():
             t = start + 27_000_000 + rng.randrange(1_800) * 1000
             systolic, stamp = rng.gauss(128, 9), self.stamp(t)
             pair = [
-                self.record(
-                    f"HKQuantityTypeIdentifierBloodPressure{side}",
-                    "mmHg",
-                    f"{value:.0f}",
-                    t,
-                    inside=entered,
-                )
+                self.record(f"{name}{side}", "mmHg", f"{value:.0f}", t, inside=entered)
                 for side, value in (("Systolic", systolic), ("Diastolic", systolic * 0.63))
             ]
             yield from pair

@@ -1,7 +1,7 @@
 """Mapping templates: one YAML file per source, compiled once to plain lookups.
 
-A template says which vendor types it maps, from which source units to which UCUM codes by which exact
-factor, with which codes, what is plausible, and what it leaves out and why.
+A template says which vendor types it maps, from which source units to which UCUM codes by which
+exact factor, with which codes, what is plausible, and what it leaves out and why.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def make_sight(permits: Iterable[Window], denies: Iterable[Window]) -> Sight:
     """Return what windows that speak of a series leave visible of it.
 
     Args:
-        permits: permit windows whose segments, types, codes, authors and encounters admit the series.
+        permits: permit windows whose segments, types, codes, authors and encounters admit the
+            series.
         denies: deny windows whose segments, types, codes, authors and encounters touch it.
     """
     admit, refuse = [_scope(w) for w in permits], [_scope(w) for w in denies]

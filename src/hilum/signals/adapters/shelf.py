@@ -1,4 +1,4 @@
-"""Sealed rows of series and chunks: found, opened, made and written. Keys and clocks come from outside."""
+"""Sealed rows of series and chunks: found, opened, made, written. The keys come from outside."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Shelf:
     def __init__(
         self,
         seal: Seal,
-        open: Open,  # noqa: A002  named as the vault names it
+        open: Open,
         index_key: bytes,
         hash_code: Callable[[str, str], int],
     ) -> None:

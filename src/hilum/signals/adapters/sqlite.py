@@ -19,7 +19,7 @@ from hilum.signals.answers import (
     render_line,
     start_bounds,
 )
-from hilum.signals.chunk import merge_readings
+from hilum.signals.chunk import MAX_READINGS, merge_readings
 from hilum.signals.identity import (
     HOUR_MS,
     ReadingId,
@@ -100,10 +100,10 @@ class SqliteSeries:
         subject_of: (connection, cid) → id of the subject's Patient.
     """
 
-    def __init__(  # noqa: PLR0913  all six are given once, by wiring
+    def __init__(
         self,
         seal: Seal,
-        open: Open,  # noqa: A002  named as the vault names it
+        open: Open,
         *,
         index_key: bytes,
         hash_code: Callable[[str, str], int],
@@ -123,8 +123,8 @@ class SqliteSeries:
     ) -> Placement:
         """Place readings; what is already there is counted, never stored twice.
 
-        A reading is the same when series, start and duration are. The first one stays: an equal value is
-        a duplicate, another value is refused.
+        A reading is the same when series, start and duration are. The first one stays: an equal
+        value is a duplicate, another value is refused.
 
         Args:
             conn: inside a write transaction.
@@ -157,6 +157,10 @@ class SqliteSeries:
         ver = found[0] if found else 0
         stored = self._shelf.open_chunk(held, day, ver, found[1]) if found else []
         outcome = merge_readings(stored, group)
+        if len(outcome.readings) > MAX_READINGS:
+            for reading in group:
+                _refuse(answer, reading, "more readings on one day than a series holds")
+            return
         answer.accepted += outcome.accepted
         answer.duplicate += outcome.duplicate
         for reading in outcome.conflicts:
@@ -200,7 +204,8 @@ class SqliteSeries:
             sid: number of the series.
             t_from: first start (ms), inclusive.
             t_until: last start (ms), exclusive.
-            after: start of the last reading of the page before; readings of one start stay on one page.
+            after: start of the last reading of the page before; readings of one start stay on one
+                page.
             limit: so many at least fill a page, if there are so many.
         """
         visible = self._viewer.visible(conn, access)
@@ -217,7 +222,7 @@ class SqliteSeries:
                 found.append(reading)
         return found
 
-    def window(  # noqa: PLR0913  a range with its resolution
+    def window(
         self,
         conn: sqlite3.Connection,
         access: Access,
@@ -285,8 +290,8 @@ class SqliteSeries:
                 break
         return rows
 
-    def fetch(self, conn: sqlite3.Connection, access: Access, id: str) -> RenderedRow | None:  # noqa: A002  FHIR's word
-        """Return the Observation of this id, or None when there is none that the access may show."""
+    def fetch(self, conn: sqlite3.Connection, access: Access, id: str) -> RenderedRow | None:
+        """Return the Observation of this id, or None when the access may show none."""
         name = parse_reading_id(id)
         visible = self._viewer.visible(conn, access)
         if name is None or name.sid not in visible:
@@ -316,7 +321,7 @@ class SqliteSeries:
         return conn.execute("delete from series where cid = ?", (cid,)).rowcount
 
     def check(self, conn: sqlite3.Connection) -> list[str]:
-        """Open everything and derive each index column again; return what does not fit, by place."""
+        """Open everything, derive each index column again; return what does not fit, by place."""
         return check_series(conn, self._shelf)
 
     def export_lines(self, conn: sqlite3.Connection, cid: int) -> Iterator[dict[str, Any]]:

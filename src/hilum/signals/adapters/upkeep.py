@@ -1,4 +1,4 @@
-"""Check, export and restore the stored series: work on whole compartments that no reader asks for."""
+"""Check, export and restore the stored series: work that no reader asks for."""
 
 from __future__ import annotations
 

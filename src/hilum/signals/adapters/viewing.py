@@ -1,7 +1,7 @@
 """What an access may see of the stored series; segments, types and codes are decided in SQL.
 
-Rows that no window admits never leave the database. Inside a chunk, which is one sealed blob, the time and
-instance limits of the windows cut the readings before anything else is done with them.
+Rows that no window admits never leave the database. Inside a chunk, which is one sealed blob, the
+time and instance limits of the windows cut the readings before anything else is done with them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Viewer:
         self._type_bit = 1 << type_number("Observation")
 
     def _conditions(self, windows: Sequence[Window], test: str) -> tuple[list[str], list[Any]]:
-        """One SQL condition per window: whether it speaks of series `s`, time and instance aside."""
+        """One SQL condition per window: does it speak of series `s`, time and instance aside."""
         conditions: list[str] = []
         values: list[Any] = []
         for window in windows:
@@ -149,7 +149,8 @@ class Viewer:
         Args:
             conn: a connection.
             visible: series to look at.
-            bounds: least end and greatest start of readings looked for (ms); whole chunks are yielded.
+            bounds: least end and greatest start of readings looked for (ms); whole chunks are
+                yielded.
             backwards: latest day first.
         """
         lo, hi = bounds
@@ -175,7 +176,7 @@ class Viewer:
     def count(
         self, conn: sqlite3.Connection, seen: Seen, visible: Mapping[int, Seen]
     ) -> tuple[int, int, int] | None:
-        """Return (readings, first start, last start) of what is visible of a series, None for nothing."""
+        """Return (count, first start, last start) of what is visible; None for nothing."""
         total, first, last = 0, 0, 0
         rows = conn.execute(
             "select day, ver, count, t_min, t_max, body from chunk where sid = ? order by day",
