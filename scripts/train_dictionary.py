@@ -1,8 +1,10 @@
-"""Train the compression dictionary of stored bodies from the HL7 FHIR R4 specification examples (CC0).
+"""Train the compression dictionary of stored bodies from the HL7 FHIR R4 specification examples
+(CC0).
 
     python scripts/train_dictionary.py examples.tar.gz
 
-The dictionary's id goes into every frame. A new dictionary must get a new id and stand beside the old
+The dictionary's id goes into every frame. A new dictionary must get a new id and stand beside the
+old
 one: bodies that are stored need the one they were made with.
 """
 

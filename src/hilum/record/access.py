@@ -47,8 +47,8 @@ ANY_TYPE = (1 << 192) - 1
 class Window:
     """One conjunction over a row's facts.
 
-    A permit window admits a row when ALL its segments lie inside `segments`; a deny window touches a row
-    when ANY of its segments lies inside. Empty `codes`, `authors`, `encounters` mean "any".
+    A permit window admits a row when ALL its segments lie inside `segments`; a deny window touches
+    a row when ANY of its segments lies inside. Empty `codes`, `authors`, `encounters` mean "any".
 
     Attributes:
         segments: mask of `Segment`.

@@ -1,8 +1,9 @@
 """FHIR dates and times as exact intervals.
 
-A value means every instant that it could mean: ``2020-05`` is the whole month. Two intervals are kept:
-on the UTC line, and on the wall clock of whoever wrote it. A search without a zone is compared with the
-wall clock (so ``date=2020-05-01`` finds what was written on that day anywhere), one with a zone with UTC.
+A value means every instant that it could mean: ``2020-05`` is the whole month. Two intervals are
+kept: on the UTC line, and on the wall clock of whoever wrote it. A search without a zone is
+compared with the wall clock (so ``date=2020-05-01`` finds what was written on that day anywhere),
+one with a zone with UTC.
 
 Source: HL7 FHIR R4, search, "date"; datatypes date, dateTime, instant.
 """
@@ -169,7 +170,8 @@ def parse_date_value(text: str, *, where: str) -> DateValue:
 
 
 def _widened(interval: Interval) -> Interval:
-    # The specification leaves "approximately" open; without a clock it is the value's own width around it.
+    # The specification leaves "approximately" open; without a clock it is the value's own width
+    # around it.
     width = interval.hi - interval.lo + 1
     return Interval(
         interval.lo - width,

@@ -1,7 +1,8 @@
 """Compile the FHIRPath of search parameters into paths over decoded JSON.
 
-R4's search parameters use few shapes: plain paths, ``as T``, ``where(resolve() is T)``, ``where(x='y')``, an index, and
-one ``exists()``. Each becomes a list of steps from the resource to its values; choices become one path per type.
+R4's search parameters use few shapes: plain paths, ``as T``, ``where(resolve() is T)``,
+``where(x='y')``, an index, and one ``exists()``. Each becomes a list of steps from the resource to
+its values; choices become one path per type.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ __all__ = ["Path", "Step", "collector", "compile_expression"]
 
 _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
 _STEP = re.compile(
-    r"(?P<name>\w+)(?:\[(?P<index>\d+)\])?"
-    r"(?:\.as\((?P<as>\w+)\))?"
-    r"(?:\.where\((?:resolve\(\) is (?P<target>\w+)|(?P<key>\w+)\s*=\s*'(?P<value>[^']*)')\))?(?:\.|\Z)"
+    r"(?P<name>\w+)(?:\[(?P<index>\d+)\])?(?:\.as\((?P<as>\w+)\))?"
+    r"(?:\.where\((?:resolve\(\) is (?P<target>\w+)|(?P<key>\w+)\s*=\s*'(?P<value>[^']*)')\))?"
+    r"(?:\.|\Z)"
 )
 _EXISTS = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
 
@@ -110,6 +111,8 @@ def _options(element: Element, only: str | None) -> list[tuple[str, str]]:
 def collector(path: Path) -> Callable[[Any], list[Any]]:
     """Return a function from the value of the path's first member to the values at its end."""
     first, *rest = path.steps
+    if not rest and first.where is None and first.index is None:
+        return lambda value: value if isinstance(value, list) else [value]
 
     def collect(value: Any) -> list[Any]:  # noqa: ANN401 - a decoded JSON value
         items = _chosen(first, value if isinstance(value, list) else [value])

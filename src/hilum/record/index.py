@@ -1,7 +1,7 @@
 """From a resource to its index rows and to the facts that the access filter looks at.
 
-Every search parameter becomes a closure, filed under the first member that it reads: only the members
-that a resource has cost anything.
+Every search parameter becomes a closure, filed under the first member that it reads: only the
+members that a resource has cost anything.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ AUTHOR_MEMBERS = (
 _INSTANT_MEMBERS = {
     name: rank
     for rank, name in enumerate((
-        "effectiveDateTime", "effectiveInstant", "effectivePeriod", "performedDateTime", "performedPeriod",
-        "occurrenceDateTime", "occurrencePeriod", "onsetDateTime", "onsetPeriod", "started", "period",
-        "servicedDate", "servicedPeriod", "billablePeriod", "whenHandedOver", "start", "authoredOn", "date",
-        "dateTime", "createdDateTime", "createdPeriod", "sent", "issued", "recordedDate", "recorded",
-        "dateAsserted", "dateWritten", "created", "timestamp",
+        "effectiveDateTime", "effectiveInstant", "effectivePeriod", "performedDateTime",
+        "performedPeriod", "occurrenceDateTime", "occurrencePeriod", "onsetDateTime", "onsetPeriod",
+        "started", "period", "servicedDate", "servicedPeriod", "billablePeriod", "whenHandedOver",
+        "start", "authoredOn", "date", "dateTime", "createdDateTime", "createdPeriod", "sent",
+        "issued", "recordedDate", "recorded", "dateAsserted", "dateWritten", "created", "timestamp",
     ))
 }  # fmt: skip
 """Members that say when something was so in the subject's life, best first."""
@@ -185,36 +185,21 @@ class Indexer:
         return self._tokens(parameter, path.leaf)
 
     def _tokens(self, parameter: Parameter, leaf: str) -> Extract:
+        coding = self._codings(parameter)
         number, code_of, system_of = parameter.number, self.keyed.code, self.keyed.system
-        about = parameter.name in CODE_PARAMETERS
-        inside = parameter.name in PART_PARAMETERS
-
-        def coding(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            code, system = value.get("code"), value.get("system")
-            if not isinstance(code, str):
-                code = ""
-            if not isinstance(system, str):
-                system = ""
-            if code or system:
-                rows.tokens.add((number, code_of(code), system_of(system)))
-                if about:
-                    rows.codes.add(self.keyed.coding(system, code))
-                elif inside:
-                    rows.parts.add(self.keyed.coding(system, code))
 
         def concept(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
             for item in value.get("coding", ()):
                 coding(item, rows)
 
         def identifier(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            text, system = value.get("value"), value.get("system", "")
+            text = value.get("value")
             if isinstance(text, str):
+                system = value.get("system", "")
                 rows.tokens.add((number, code_of(text), system_of(system)))
 
         def contact(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            text = value.get("value")
-            if isinstance(text, str):
-                rows.tokens.add((number, code_of(text), NO_SYSTEM))
+            plain(value.get("value"), rows)
 
         def plain(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
             if isinstance(value, bool):
@@ -229,6 +214,23 @@ class Indexer:
             "ContactPoint": contact,
         }
         return by_leaf.get(leaf, plain)
+
+    def _codings(self, parameter: Parameter) -> Extract:
+        number, code_of, system_of = parameter.number, self.keyed.code, self.keyed.system
+        about = parameter.name in CODE_PARAMETERS
+        inside = parameter.name in PART_PARAMETERS
+
+        def coding(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
+            code, system = value.get("code", ""), value.get("system", "")
+            if not code and not system:
+                return
+            rows.tokens.add((number, code_of(code), system_of(system)))
+            if about:
+                rows.codes.add(self.keyed.coding(system, code))
+            elif inside:
+                rows.parts.add(self.keyed.coding(system, code))
+
+        return coding
 
     def _references(self, number: int, target: str) -> Extract:
         hashed = self.keyed.reference

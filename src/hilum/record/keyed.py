@@ -29,7 +29,8 @@ class KeyedHash:
         """Hash of a token's code or an identifier's value."""
         self._system = _cached(key, b"hilum/system/v1")
         self._coding = _cached(key, b"hilum/coding/v1")
-        # References are mostly seen once or twice: still cached, since a subject's repeats all the time.
+        # References are mostly seen once or twice: still cached, since a subject's repeats all the
+        # time.
         self.reference = _cached(key, b"hilum/ref/v1")
         """Hash of a reference, e.g. of ``Patient/123``."""
 
@@ -55,5 +56,5 @@ def _cached(key: bytes, person: bytes) -> Callable[[str], int]:
 
 
 def pack_hashes(hashes: set[int]) -> bytes:
-    """Return hashes as sorted 8-byte little-endian words, so that SQL can look for one with ``instr``."""
+    """Return hashes as sorted 8-byte little-endian words; SQL finds one with ``instr``."""
     return b"".join(value.to_bytes(8, "little", signed=True) for value in sorted(hashes))

@@ -1,4 +1,4 @@
-"""What is wrong with an input, said as a FHIR OperationOutcome: places and reasons, never values."""
+"""What is wrong with an input, as a FHIR OperationOutcome: places and reasons, never values."""
 
 from __future__ import annotations
 

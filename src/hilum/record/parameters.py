@@ -65,7 +65,7 @@ def _code_numbers() -> dict[str, int]:
 
 
 def parameter_number(type_name: str, code: str) -> int:
-    """Return the stable number of a parameter of a resource type (type number × 1024 + code number)."""
+    """Return the stable number of a type's parameter: type number × 1024 + code number."""
     return type_number(type_name) << _NUMBER_BITS | _code_numbers()[code]
 
 

@@ -1,7 +1,8 @@
 """What is sealed for one version: the contributor's reference and the compressed body.
 
-Layout, version 1: ``01`` | length of the author's reference (2 bytes, big-endian) | reference (UTF-8) | one zstd
-frame made with the dictionary `definitions/dictionary.bin` (its id stands in the frame).
+Layout, version 1: ``01`` | length of the author's reference (2 bytes, big-endian) | reference
+(UTF-8) | one zstd frame made with the dictionary `definitions/dictionary.bin` (its id stands in the
+frame).
 """
 
 from __future__ import annotations

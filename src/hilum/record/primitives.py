@@ -1,7 +1,7 @@
-"""The R4 primitive types: JSON kind, pattern and range.
+r"""The R4 primitive types: JSON kind, pattern and range.
 
-Source: HL7 FHIR R4, datatypes. The patterns are the specification's, with ``\\s`` and ``\\S`` spelt out
-(so that two regex engines agree), and with days bounded by their month.
+Source: HL7 FHIR R4, datatypes. The patterns are the specification's, with ``\s`` and ``\S`` spelt
+    out (so that two regex engines agree), and with days bounded by their month.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A search, read from its name-value pairs. Pure: what is found here is run by an adapter.
 
-Supported: token, reference, date and uri parameters of every resource type, ``_id``, ``_lastUpdated``,
-``_tag``, ``_security``, ``_profile``, ``_source``, ``_count`` and the paging cursor. Values are joined by OR at commas, repeated
-names by AND. What is not supported is refused (strict) or left out and named (lenient).
+Supported: token, reference, date and uri parameters of every resource type, ``_id``,
+    ``_lastUpdated``, ``_tag``, ``_security``, ``_profile``, ``_source``, ``_count`` and the paging
+    cursor. Values are joined by OR at commas, repeated names by AND. What is not supported is
+    refused (strict) or left out and named (lenient).
 
 Source: HL7 FHIR R4, search.
 """
@@ -38,6 +39,7 @@ MAX_COUNT = 1000
 MAX_VALUES = 200
 """Most alternatives in one parameter."""
 CURSOR = "_cursor"
+_COLUMNS = frozenset({"_id", "_lastUpdated", "_count", CURSOR})
 _VALUE = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)
 _BAR = re.compile(r"((?:\\.|[^\\|])*)\|(.*)", re.DOTALL)
 _CURSOR = re.compile(r"(-?\d{1,19})\.(\d{1,19})\Z", re.ASCII)
@@ -125,7 +127,7 @@ class Query:
 
 
 def format_cursor(ts: int, rid: int) -> str:
-    """Return the cursor that continues after a row; callers sign it before it leaves the node."""
+    """Return the cursor that continues after a row; sign it before it leaves the node."""
     return f"{ts}.{rid}"
 
 
@@ -138,7 +140,8 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
         strict: refuse what is not supported instead of leaving it out.
 
     Raises:
-        MalformedInputError: an unknown type, a malformed value, or (strict) something not supported.
+        MalformedInputError: an unknown type, a malformed value, or (strict) something not
+            supported.
     """
     if not is_resource_type(name):
         raise MalformedInputError("unknown-type", "not a FHIR R4 resource type")
@@ -148,17 +151,17 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
     for key, value in pairs:
         if key in _PRESENTATION:
             continue
-        try:
-            taken = reader.take(key, value)
-        except _UnsupportedError as reason:
-            if strict:
-                raise MalformedInputError(
-                    reason.code, reason.why, where=_place(key), hint="see /fhir/metadata"
-                ) from None
+        refusal = reader.refusal(key)
+        if refusal is None:
+            reader.take(key, value)
+            # the cursor is the place of one page: a self link does not repeat it
+            applied += [(key, value)] if key != CURSOR else []
+        elif strict:
+            raise MalformedInputError(
+                *refusal, where=_place(key), hint="the capability statement lists what is supported"
+            )
+        else:
             ignored.append(key)
-            continue
-        if taken:
-            applied.append((key, value))
     return Query(
         type=name,
         type_number=type_number(name),
@@ -169,13 +172,6 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
         applied=tuple(applied),
         ignored=tuple(ignored),
     )
-
-
-class _UnsupportedError(Exception):
-    def __init__(self, code: str, why: str) -> None:
-        super().__init__(code, why)
-        self.code = code
-        self.why = why
 
 
 def _place(key: str) -> str:
@@ -190,27 +186,29 @@ class _Reader:
         self.cursor: tuple[int, int] | None = None
         self._patients: list[set[str]] = []
 
-    def take(self, key: str, text: str) -> bool:
-        """Read one pair; False for the cursor, which a self link does not repeat."""
+    def refusal(self, key: str) -> tuple[str, str] | None:
+        """Return (code, why) when a name or its modifier is not supported."""
         base, colon, modifier = key.partition(":")
-        if base == "_count" and not colon:
-            self.count = _count(text)
-            return True
-        if base == CURSOR and not colon:
-            self.cursor = _cursor(text)
-            return False
-        if base in {"_id", "_lastUpdated"}:
-            if colon:
-                raise _UnsupportedError("unsupported-modifier", "modifier not supported")
-            self._column(base, _alternatives(text, where=base))
-            return True
         parameter = parameters_of(self.name).get(base)
-        if parameter is None:
-            raise _UnsupportedError("unknown-parameter", "search parameter not supported")
-        if colon and not (parameter.kind is Kind.REFERENCE and modifier in parameter.targets):
-            raise _UnsupportedError("unsupported-modifier", "modifier not supported")
-        self._parameter(parameter, modifier, _alternatives(text, where=base))
-        return True
+        if parameter is None and base not in _COLUMNS:
+            return "unknown-parameter", "search parameter not supported"
+        names_type = parameter is not None and modifier in parameter.targets
+        if colon and not names_type:
+            return "unsupported-modifier", "search modifier not supported"
+        return None
+
+    def take(self, key: str, text: str) -> None:
+        """Read one pair that is supported."""
+        base, _, modifier = key.partition(":")
+        if base == "_count":
+            self.count = _count(text)
+        elif base == CURSOR:
+            self.cursor = _cursor(text)
+        elif base in _COLUMNS:
+            self._column(base, _alternatives(text, where=base))
+        else:
+            parameter = parameters_of(self.name)[base]
+            self._parameter(parameter, modifier, _alternatives(text, where=base))
 
     def _column(self, base: str, values: list[str]) -> None:
         if base == "_lastUpdated":
@@ -250,7 +248,8 @@ class _Reader:
                 parameter.name, parameter.number, tuple(dict.fromkeys(found)), is_patient
             )
         )
-        # A bare id may mean any target; only where it can mean a patient alone, or says so, is it one.
+        # A bare id may mean any target; only where it can mean a patient alone, or says so, is it
+        # one.
         patients = [r.removeprefix("Patient/") for r in found if r.startswith("Patient/")]
         if is_patient and patients and parameter.name in {"patient", "subject"}:
             self._patients.append(set(patients))
@@ -278,7 +277,7 @@ def _cursor(text: str) -> tuple[int, int]:
 
 
 def _alternatives(text: str, *, where: str) -> list[str]:
-    """Split at commas that are not escaped; escapes stay for the next step."""
+    # commas that are escaped do not split; escapes stay for the next step
     values = _VALUE.findall(text)
     if not values:
         raise MalformedInputError("value", "no value given", where=where)

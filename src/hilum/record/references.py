@@ -46,7 +46,8 @@ def _subject_paths(name: str) -> dict[str, list[Callable[[Any], list[Any]]]]:
 def subject_references(resource: Resource) -> set[str]:
     """Return the ids of all patients whose compartment the resource is in.
 
-    A Patient is in its own. References to patients by absolute URL or ``urn:uuid`` are not resolved here.
+    A Patient is in its own. References to patients by absolute URL or ``urn:uuid`` are not resolved
+    here.
 
     Source: HL7 FHIR R4, CompartmentDefinition patient.
     """

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -37,8 +38,10 @@ MAX_DEPTH = 64
 Tree = dict[str, Any]
 """A decoded JSON object; FHIR is too wide for static types, so leaves are `Any`."""
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels"
 _TREE = msgspec.json.Decoder(float_hook=Decimal)
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -98,7 +101,8 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_BYTES) -> Tree:
     """Read the bytes of one JSON object, keeping the digits of decimals.
 
     Raises:
-        MalformedInputError: not UTF-8, not JSON, not an object, too large, too deep, or a key twice in
+        MalformedInputError: not UTF-8, not JSON, not an object, too large, too deep, or a key twice
+            in
             one object.
     """
     if len(data) > max_bytes:
@@ -110,7 +114,7 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_BYTES) -> Tree:
             "bad-encoding", "not UTF-8", where=f"byte {error.start}", hint="send UTF-8 JSON"
         ) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise MalformedInputError("too-deep", _TOO_DEEP) from None
     except (msgspec.DecodeError, ArithmeticError, ValueError) as error:
         place = re.search(r"byte \d+", str(error))
         raise MalformedInputError(
@@ -124,10 +128,6 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_BYTES) -> Tree:
     return tree
 
 
-def _too_deep() -> MalformedInputError:
-    return MalformedInputError("too-deep", f"nested more than {MAX_DEPTH} levels")
-
-
 def _refuse_depth(tree: Tree) -> None:
     level: list[Any] = [tree]
     for _ in range(MAX_DEPTH):
@@ -138,25 +138,28 @@ def _refuse_depth(tree: Tree) -> None:
         if not below:
             return
         level = below
-    raise _too_deep()
+    raise MalformedInputError("too-deep", _TOO_DEEP)
 
 
 def _refuse_twins(data: bytes, tree: Tree) -> None:
-    # A key that stands twice in one object is read differently by different readers. Re-encoding drops
-    # one of the twins, and with it at least two quotation marks; only `\u0022` could hide that.
-    if b"\\u" not in data and _ENCODE(tree).count(b'"') == data.count(b'"'):
+    # A key that stands twice in one object is read differently by different readers. Re-encoding
+    # drops one of the twins, and with it at least two quotation marks; only `\u0022` could hide
+    # that.
+    again = _ENCODE(tree)
+    if again == data or (b"\\u" not in data and again.count(b'"') == data.count(b'"')):
         return
-
-    def pairs(items: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in items]
-        if len(set(names)) != len(names):
-            twin = next(name for name in names if names.count(name) > 1)
-            safe = twin if re.fullmatch(r"_?[A-Za-z][A-Za-z0-9]{0,63}", twin) else ""
-            raise MalformedInputError("twin-key", "a key stands twice in one object", where=safe)
-
-    json.loads(data, object_pairs_hook=pairs, parse_float=str, parse_int=str)
+    json.loads(data, object_pairs_hook=_refuse_twin, parse_float=str, parse_int=str)
 
 
+def _refuse_twin(items: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in items]
+    if len(set(names)) != len(names):
+        twin = next(name for name in names if names.count(name) > 1)
+        safe = twin if re.fullmatch(r"_?[A-Za-z][A-Za-z0-9]{0,63}", twin) else ""
+        raise MalformedInputError("twin-key", "a key stands twice in one object", where=safe)
+
+
+@lru_cache(maxsize=64)
 def format_instant(at: UnixMs) -> str:
     """Return the FHIR instant of a clock value, in UTC with milliseconds."""
     seconds, millis = divmod(at, 1000)
@@ -168,7 +171,7 @@ def format_instant(at: UnixMs) -> str:
 def stamp(
     raw: bytes,
     *,
-    id: str,  # noqa: A002 - the FHIR name of the element
+    id: str,
     version: int,
     updated: UnixMs,
     security: tuple[bytes, ...] = (),
@@ -186,25 +189,17 @@ def stamp(
         JSON without insignificant white space; every value of the original is there byte for byte.
     """
     members = _TOP.decode(msgspec.json.format(raw, indent=-1))
-    meta: dict[str, msgspec.Raw] = (
-        msgspec.json.decode(members["meta"], type=dict[str, msgspec.Raw])
-        if "meta" in members
-        else {}
-    )
+    meta = _TOP.decode(members["meta"]) if "meta" in members else {}
     meta["versionId"] = msgspec.Raw(b'"%d"' % version)
     meta["lastUpdated"] = msgspec.Raw(b'"' + format_instant(updated).encode() + b'"')
     if security:
-        have = (
-            msgspec.json.decode(meta["security"], type=list[msgspec.Raw])
-            if "security" in meta
-            else []
-        )
+        have = _LIST.decode(meta["security"]) if "security" in meta else []
         known = {bytes(label) for label in have}
         have += [msgspec.Raw(label) for label in security if label not in known]
-        meta["security"] = msgspec.Raw(msgspec.json.encode(have))
+        meta["security"] = msgspec.Raw(_ENCODE(have))
     head = {
         "resourceType": members["resourceType"],
         "id": msgspec.Raw(b'"' + id.encode() + b'"'),
-        "meta": msgspec.Raw(msgspec.json.encode(meta)),
+        "meta": msgspec.Raw(_ENCODE(meta)),
     }
-    return msgspec.json.encode(head | {k: v for k, v in members.items() if k not in head})
+    return _ENCODE(head | {k: v for k, v in members.items() if k not in head})

@@ -1,8 +1,9 @@
 """JSON schemas made from the R4 tables: the fast half of the write gate.
 
-A schema is compiled when its resource type is first met, since each costs about a megabyte. Resources
-inside a resource (``contained``, bundle entries) are cut out and checked by their own type's schema:
-otherwise every type would drag in all the others.
+A schema is compiled when its resource type is first met, since each costs about a megabyte.
+Resources inside a resource (``contained``, bundle entries) are cut out and checked by their own
+type's
+schema: otherwise every type would drag in all the others.
 """
 
 from __future__ import annotations
@@ -58,24 +59,19 @@ def _ref(name: str) -> Schema:
 def _structure(name: str, *, is_root: bool) -> tuple[Schema, list[str]]:
     properties: dict[str, Schema] = {}
     rules: list[Schema] = []
-    required: list[str] = []
     reached = ["Element"]
     if is_root:
         properties["resourceType"] = {"enum": [name]}
     for element in tables().structure(name):
-        forms: list[list[str]] = []
+        forms = _forms(element)
         for key, kind in element.options():
             properties[key] = _form(element, kind)
-            forms.append([key])
             if kind in PRIMITIVES:
                 properties["_" + key] = _sibling(element)
-                forms[-1].append("_" + key)
             elif kind != "Resource":
                 reached.append(kind.removeprefix("#"))
         if element.is_choice:
             rules.append(_choice(element, forms, small=name == "Extension"))
-        elif element.least and len(forms[0]) == 1:
-            required.append(forms[0][0])
         elif element.least:
             rules.append(_some(forms[0]))
     body: Schema = {
@@ -84,11 +80,14 @@ def _structure(name: str, *, is_root: bool) -> tuple[Schema, list[str]]:
         "additionalProperties": False,
         "minProperties": 1,
     }
-    if required:
-        body["required"] = required
     if rules:
         body["allOf"] = rules
     return body, reached
+
+
+def _forms(element: Element) -> list[list[str]]:
+    options = element.options()
+    return [[key, "_" + key] if kind in PRIMITIVES else [key] for key, kind in options]
 
 
 def _form(element: Element, kind: str) -> Schema:

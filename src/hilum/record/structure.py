@@ -1,7 +1,7 @@
 """Find what is structurally wrong in a resource, element by element, with its place.
 
-This is the slow, explaining half of the write gate; `hilum.record.schema` is the fast, silent half. Both
-are made from the same tables and must agree.
+This is the slow, explaining half of the write gate; `hilum.record.schema` is the fast, silent half.
+Both are made from the same tables and must agree.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Walk:
     def _slot(self, slot: _Slot, value: object, path: str) -> None:
         if not slot.element.is_list:
             self._value(slot, value, path)
-            return
+            return None
         if not isinstance(value, list):
             return self._error("structure", path, "must be an array")
         if not value:

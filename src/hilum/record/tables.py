@@ -98,7 +98,8 @@ class Tables:
         """Return the elements of a structure.
 
         Args:
-            name: a type name (``Observation``, ``Period``) or a nested one (``#Observation.component``).
+            name: a type name (``Observation``, ``Period``) or a nested one
+                (``#Observation.component``).
         """
         found = self._structures.get(name)
         if found is None:

@@ -1,7 +1,8 @@
 """The write gate: is this resource shaped as R4 says?
 
-Wrong types, cardinalities, values and codes are errors. An element that R4 does not define is kept and
-reported, because an import must never lose what it does not understand; a caller may refuse it instead.
+Wrong types, cardinalities, values and codes are errors. An element that R4 does not define is kept
+and reported, because an import must never lose what it does not understand; a caller may refuse it
+instead.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _HISTORY = _RESOURCES.replace("from resource", "from history")
 
 
 def list_problems(conn: sqlite3.Connection, bodies: Bodies, indexer: Indexer) -> Iterator[str]:
-    """Yield every row that does not follow from the opened bodies, by place, without its content."""
+    """Yield every row that does not follow from the opened bodies: its place, not its content."""
     known = {0} | {row[0] for row in conn.execute("select cid from compartment")}
     for table in ("resource", "history", *INDEXES):
         for (cid,) in conn.execute(f"select distinct cid from {table}"):  # noqa: S608 - constant names
@@ -40,8 +40,9 @@ def _compartment(
         tree, problems = _version(row[:10], row[10:], bodies, indexer)
         yield from problems
         if tree is not None:
-            for table, rows in index_tuples(indexer.rows(tree), cid, row[6], row[1]).items():
-                expected[table].update(rows)
+            made = index_tuples(indexer.rows(tree), cid, row[6], row[1])
+            for table, tuples in made.items():
+                expected[table].update(tuples)
     for row in conn.execute(_HISTORY, (cid,)):
         yield from _version(row[:10], row[10:], bodies, indexer)[1]
     for table, columns in INDEXES.items():
@@ -52,8 +53,8 @@ def _compartment(
             ("stray", actual - expected[table]),
         ):
             if rows:
-                rids = sorted({row[-1] for row in rows})
-                yield f"{table}: {len(rows)} {kind} rows in compartment {cid}, first of row {rids[0]}"
+                first = min(row[-1] for row in rows)
+                yield f"{table}: {len(rows)} {kind} rows in compartment {cid}, first of row {first}"
 
 
 def _version(

@@ -1,7 +1,8 @@
 """The record's tables in SQLite.
 
-Rows of a compartment lie together: every index begins with ``cid``. Index columns hold keyed hashes; ``body`` is sealed.
-A deleted resource keeps its row without a body, so that its versions stay under the same facts.
+Rows of a compartment lie together: every index begins with ``cid``. Index columns hold keyed
+hashes; ``body`` is sealed. A deleted resource keeps its row without a body, so that its versions
+stay under the same facts.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 __all__ = ["COLUMNS", "INDEXES", "SCHEMA", "TABLES", "Raw"]
 
 _FACTS = """
-  cid integer not null, rid integer not null, type integer not null, id text not null, ver integer not null,
-  seg integer not null, ts integer not null, updated integer not null, method integer not null,
-  inst integer not null, codes blob not null, parts blob not null, authors blob not null, encs blob not null,
-  body blob"""
+  cid integer not null, rid integer not null, type integer not null, id text not null, ver integer
+  not null, seg integer not null, ts integer not null, updated integer not null, method integer not
+  null, inst integer not null, codes blob not null, parts blob not null, authors blob not null, encs
+  blob not null, body blob"""
+
+_RID = "rid integer not null"
 
 SCHEMA = f"""
 create table if not exists compartment(
   cid integer primary key, subject text not null unique, created integer not null);
-create table if not exists resource({_FACTS.replace("rid integer not null", "rid integer primary key")});
+create table if not exists resource({_FACTS.replace(_RID, "rid integer primary key")});
 create unique index if not exists resource_id on resource(type, id);
 create index if not exists resource_time on resource(cid, type, ts, rid);
 create table if not exists history({_FACTS}, primary key(cid, rid, ver)) without rowid;

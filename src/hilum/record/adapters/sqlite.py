@@ -1,7 +1,7 @@
 """The record in SQLite.
 
-The caller owns connections and transactions: nothing here begins, commits, or caches what a rollback
-would make wrong.
+The caller owns connections and transactions: nothing here begins, commits, or caches what a
+rollback would make wrong.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SqliteRecord:
         index_key: 16 to 64 secret bytes for the keyed hashes.
     """
 
-    def __init__(self, seal: Seal, open: Seal, index_key: bytes) -> None:  # noqa: A002 - the vault's word
+    def __init__(self, seal: Seal, open: Seal, index_key: bytes) -> None:
         self._keyed = KeyedHash(index_key)
         self._indexer = Indexer(self._keyed)
         self._bodies = Bodies(seal, open)
@@ -161,7 +161,8 @@ class SqliteRecord:
         """Put one exported version back, byte for byte; versions of a resource come oldest first.
 
         Raises:
-            ConflictError: the id is taken elsewhere, or the version is not newer than what is there.
+            ConflictError: the id is taken elsewhere, or the version is not newer than what is
+                there.
             MalformedInputError: the body is not JSON.
         """
         current: Raw | None = conn.execute(
@@ -173,7 +174,8 @@ class SqliteRecord:
         instant = clinical_instant(tree) if tree is not None else None
         version = Version(
             cid, 0, stored.type, stored.id, stored.ver, stored.seg,
-            UnixMs(stored.at if instant is None else instant), stored.at, stored.method, stored.body,
+            UnixMs(stored.at if instant is None else instant), stored.at, stored.method,
+            stored.body,
         )  # fmt: skip
         if current is None:
             batch = self._writer.batch(conn)
@@ -187,7 +189,7 @@ class SqliteRecord:
             self._writer.replace(conn, replace(version, rid=current[1]), tree, stored.author)
 
     def erase(self, conn: sqlite3.Connection, cid: CompartmentId) -> int:
-        """Delete every row of a compartment, and the compartment; return how many resources it held."""
+        """Delete a compartment with all its rows; return how many resources it had."""
         count = conn.execute("select count(*) from resource where cid = ?", (cid,)).fetchone()[0]
         for table in (*TABLES, "compartment"):
             conn.execute(f"delete from {table} where cid = ?", (cid,))  # noqa: S608 - constant
@@ -195,7 +197,7 @@ class SqliteRecord:
 
     # -- reading under an access -----------------------------------------------------------------
 
-    def locate(self, conn: sqlite3.Connection, type: str, id: str) -> Located | None:  # noqa: A002 - FHIR words
+    def locate(self, conn: sqlite3.Connection, type: str, id: str) -> Located | None:
         """Return where a resource is, for the gate to know whose it is. Shows no content.
 
         Ungated: never tell a reader what it returns.
@@ -213,7 +215,7 @@ class SqliteRecord:
         conn: sqlite3.Connection,
         access: Access,
         type: str,
-        id: str,  # noqa: A002 - FHIR words
+        id: str,
     ) -> Row | None:
         """Return the current version of a visible resource; None when absent, hidden or deleted."""
         number = type_number(type)
@@ -228,7 +230,7 @@ class SqliteRecord:
         conn: sqlite3.Connection,
         access: Access,
         type: str,
-        id: str,  # noqa: A002 - FHIR words
+        id: str,
     ) -> Gone | None:
         """Return the deletion of a resource that the reader could see until it was deleted."""
         number = type_number(type)
@@ -245,12 +247,13 @@ class SqliteRecord:
         type: str,
         id: str,
         *,
-        ver: int,  # noqa: A002 - FHIR words
+        ver: int,
     ) -> Row | Gone | None:
         """Return one version of a visible resource.
 
         The version's own labels and the current ones must both let it be seen: what was labelled
-        anew since is hidden under the old number too. Any but the current version asks for the action `HISTORY`.
+        anew since is hidden under the old number too. Any but the current version asks for the
+        action `HISTORY`.
         """
         current = self.read(conn, access, type, id)
         if current is not None and current.ver == ver:
@@ -262,7 +265,7 @@ class SqliteRecord:
         return self._bodies.row(row) if row[9] is not None else Gone(row[4], UnixMs(row[7]))
 
     def history(
-        self, conn: sqlite3.Connection, access: Access, type: str, id: str,  # noqa: A002 - FHIR words
+        self, conn: sqlite3.Connection, access: Access, type: str, id: str,
         *, limit: int, before: int | None = None,
     ) -> list[Row]:  # fmt: skip
         """Return versions of a visible resource, newest first; a deletion has an empty body.
@@ -309,7 +312,7 @@ class SqliteRecord:
         return self._keyed.coding(system, code)
 
     def hash_reference(self, reference: str) -> int:
-        """Return the keyed hash of ``Type/id``, as `Window.authors`, `.encounters`, `.instances` hold it."""
+        """Return the keyed hash of ``Type/id``, as windows name actors and instances."""
         return self._keyed.reference(reference)
 
     # -- for the custodian: export, check, count --------------------------------------------------
@@ -344,7 +347,7 @@ class SqliteRecord:
         }
 
     def check(self, conn: sqlite3.Connection) -> list[str]:
-        """Re-derive every index row and fact from the opened bodies; return what does not fit, by place."""
+        """Re-derive all index rows and facts from the opened bodies; return what differs."""
         return list(list_problems(conn, self._bodies, self._indexer))
 
     # -- inside ----------------------------------------------------------------------------------

@@ -116,15 +116,13 @@ def search(
     statement = Statement()
     time = "x.ts, x.rid"
     if driver is None:
-        statement.add(
-            f"select {COLUMNS} from resource x where",
-        )  # noqa: S608 - constant
+        statement.add(f"select {COLUMNS} from resource x where")  # noqa: S608 - constant names
     else:
         table, equal, values = driver.source
-        # cross join: the driver's rows come in the wanted order; the planner shall not turn it round
+        # cross join: the driver's rows come in the wanted order, and the planner must keep it
         statement.add(
-            f"select {COLUMNS} from {table} d cross join resource x on x.rid = d.rid where"
-        )  # noqa: S608 - constant
+            f"select {COLUMNS} from {table} d cross join resource x on x.rid = d.rid where"  # noqa: S608 - constant names
+        )
         statement.add(f"d.cid = ? and d.p = ? and {equal} and", access.compartment, *values)
         time = "d.ts, d.rid"
     statement.add("x.type = ? and x.body is not null and", query.type_number)
@@ -169,7 +167,7 @@ class _Search:
 
     def _drive(self, item: Filter) -> tuple[int, _Driver] | None:
         if isinstance(item, TokenFilter) and len(item.values) == 1:
-            code, system = self._token(item.values[0], item.is_bare)
+            code, system = self._token(item.values[0], is_bare=item.is_bare)
             if code is None or system is None:
                 return None
             source = ("i_tok", "d.code = ? and d.sys = ?", (item.parameter, code, system))
@@ -181,7 +179,7 @@ class _Search:
             )
         return None
 
-    def _token(self, value: TokenValue, is_bare: bool) -> tuple[int | None, int | None]:  # noqa: FBT001 - a fact of the parameter
+    def _token(self, value: TokenValue, is_bare: bool) -> tuple[int | None, int | None]:
         code = None if value.code is None else self._keyed.code(value.code)
         if is_bare:
             return code, NO_SYSTEM
@@ -206,39 +204,42 @@ class _Search:
 
     def _tokens(self, statement: Statement, item: TokenFilter) -> None:
         for index, value in enumerate(item.values):
-            code, system = self._token(value, item.is_bare)
+            code, system = self._token(value, is_bare=item.is_bare)
             statement.add("or" if index else "")
             if code is not None and system is not None:
-                statement.add(
-                    "exists (select 1 from i_tok t where t.cid = ? and t.p = ? and t.code = ?"
-                    " and t.sys = ? and t.ts = x.ts and t.rid = x.rid)",
-                    self._cid, item.parameter, code, system,
-                )  # fmt: skip
-                continue
-            column, wanted = ("t.code", code) if code is not None else ("t.sys", system)
-            statement.add(
-                f"x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and {column} = ?)",  # noqa: S608 - constant
-                self._cid, item.parameter, wanted,
-            )  # fmt: skip
+                statement.add(_HAS_CODING, self._cid, item.parameter, code, system)
+            elif code is not None:
+                statement.add(_ROWS_WITH_CODE, self._cid, item.parameter, code)
+            else:
+                statement.add(_ROWS_WITH_SYSTEM, self._cid, item.parameter, system)
 
     def _references(self, statement: Statement, item: ReferenceFilter) -> None:
         for index, reference in enumerate(item.references):
+            statement.add("or" if index else "")
             statement.add(
-                ("or " if index else "")
-                + "exists (select 1 from i_ref t where t.cid = ? and t.p = ? and t.ref = ?"
-                " and t.ts = x.ts and t.rid = x.rid)",
-                self._cid, item.parameter, self._keyed.reference(reference),
-            )  # fmt: skip
+                _HAS_REFERENCE, self._cid, item.parameter, self._keyed.reference(reference)
+            )
 
     def _dates(self, statement: Statement, item: DateFilter) -> None:
         for index, value in enumerate(item.values):
-            statement.add(
-                ("or " if index else "") + "x.rid in (select t.rid from i_dat t where t.cid = ? and t.p = ? and",
-                self._cid, item.parameter,
-            )  # fmt: skip
+            statement.add("or" if index else "")
+            statement.add(_ROWS_WITH_DATE, self._cid, item.parameter)
             zoned = value.interval.zoned
             _compare(statement, value, "t.lo" if zoned else "t.wlo", "t.hi" if zoned else "t.whi")
             statement.add(")")
+
+
+_HAS_CODING = (
+    "exists (select 1 from i_tok t where t.cid = ? and t.p = ? and t.code = ? and t.sys = ?"
+    " and t.ts = x.ts and t.rid = x.rid)"
+)
+_HAS_REFERENCE = (
+    "exists (select 1 from i_ref t where t.cid = ? and t.p = ? and t.ref = ?"
+    " and t.ts = x.ts and t.rid = x.rid)"
+)
+_ROWS_WITH_CODE = "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.code = ?)"
+_ROWS_WITH_SYSTEM = "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.sys = ?)"
+_ROWS_WITH_DATE = "x.rid in (select t.rid from i_dat t where t.cid = ? and t.p = ? and"
 
 
 def _compare(statement: Statement, value: DateValue, lo: str, hi: str) -> None:
@@ -251,23 +252,20 @@ def _compare(statement: Statement, value: DateValue, lo: str, hi: str) -> None:
         first, last = span.lo, span.hi
     else:
         first, last = span.wall_lo, span.wall_hi
-    inside = f"{lo} >= ? and {hi} <= ?"
-    match value.prefix:
-        case Prefix.EQ:
-            statement.add(f"({inside})", first, last)
-        case Prefix.NE:
-            statement.add(f"not ({inside})", first, last)
-        case Prefix.GT:
-            statement.add(f"{hi} > ?", last)
-        case Prefix.LT:
-            statement.add(f"{lo} < ?", first)
-        case Prefix.GE:
-            statement.add(f"({hi} > ? or {inside})", last, first, last)
-        case Prefix.LE:
-            statement.add(f"({lo} < ? or {inside})", first, first, last)
-        case Prefix.SA:
-            statement.add(f"{lo} > ?", last)
-        case Prefix.EB:
-            statement.add(f"{hi} < ?", first)
-        case Prefix.AP:
-            statement.add(f"({lo} <= ? and {hi} >= ?)", last, first)
+    test, values = _COMPARISONS[value.prefix]
+    bounds = {"first": first, "last": last}
+    statement.add(test.format(lo=lo, hi=hi), *(bounds[name] for name in values))
+
+
+_INSIDE = "{lo} >= ? and {hi} <= ?"
+_COMPARISONS: dict[Prefix, tuple[str, tuple[str, ...]]] = {
+    Prefix.EQ: (f"({_INSIDE})", ("first", "last")),
+    Prefix.NE: (f"not ({_INSIDE})", ("first", "last")),
+    Prefix.GT: ("{hi} > ?", ("last",)),
+    Prefix.LT: ("{lo} < ?", ("first",)),
+    Prefix.GE: (f"({{hi}} > ? or {_INSIDE})", ("last", "first", "last")),
+    Prefix.LE: (f"({{lo}} < ? or {_INSIDE})", ("first", "first", "last")),
+    Prefix.SA: ("{lo} > ?", ("last",)),
+    Prefix.EB: ("{hi} < ?", ("first",)),
+    Prefix.AP: ("({lo} <= ? and {hi} >= ?)", ("last", "first")),
+}

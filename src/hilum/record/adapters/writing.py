@@ -96,10 +96,10 @@ class Writer:
             for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
                 batch.indexes[table] += tuples
         batch.resources.append((
-            version.cid, version.rid, type_number(version.type), version.id, version.ver, version.seg,
-            version.ts, version.updated, version.method,
-            self._indexer.keyed.reference(f"{version.type}/{version.id}"),
-            facts.codes, facts.parts, facts.authors, facts.encounters, sealed,
+            version.cid, version.rid, type_number(version.type), version.id, version.ver,
+            version.seg, version.ts, version.updated, version.method,
+            self._indexer.keyed.reference(f"{version.type}/{version.id}"), facts.codes, facts.parts,
+            facts.authors, facts.encounters, sealed,
         ))  # fmt: skip
         batch.rid += 1
 

@@ -1,0 +1,68 @@
+"""What the node's FHIR interface can do, said from the registry that search and indexing use."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hilum.record.parameters import parameters_of
+from hilum.record.types import type_names
+
+__all__ = ["INSTANCE_INTERACTIONS", "SYSTEM_INTERACTIONS", "capability_statement"]
+
+INSTANCE_INTERACTIONS = (
+    "read", "vread", "create", "update", "delete", "history-instance", "search-type",
+)  # fmt: skip
+"""Interactions on every resource type (FHIR restful-interaction)."""
+SYSTEM_INTERACTIONS = ("transaction", "batch")
+_COLUMNS = (("_id", "token"), ("_lastUpdated", "date"))
+
+
+def capability_statement(*, date: str, version: str, url: str) -> bytes:
+    """Return the CapabilityStatement as JSON bytes.
+
+    Args:
+        date: FHIR date or time of the statement.
+        version: the software's version.
+        url: base URL of the FHIR interface.
+    """
+    interactions = [{"code": code} for code in INSTANCE_INTERACTIONS]
+    resources = [
+        {
+            "type": name,
+            "interaction": interactions,
+            "versioning": "versioned",
+            "readHistory": True,
+            "updateCreate": True,
+            "conditionalCreate": False,
+            "conditionalRead": "not-supported",
+            "conditionalUpdate": False,
+            "conditionalDelete": "not-supported",
+            "referencePolicy": ["literal"],
+            "searchParam": _search_parameters(name),
+        }
+        for name in type_names()
+    ]
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": {"name": "Hilum", "version": version},
+        "implementation": {"description": "Hilum node", "url": url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                "resource": resources,
+            }
+        ],
+    }
+    return msgspec.json.encode(statement)
+
+
+def _search_parameters(name: str) -> list[dict[str, str]]:
+    rows = [{"name": column, "type": kind} for column, kind in _COLUMNS]
+    known = sorted(parameters_of(name).values(), key=lambda p: p.name)
+    return rows + [{"name": p.name, "type": p.kind.value} for p in known]
