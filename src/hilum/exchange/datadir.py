@@ -19,7 +19,6 @@ from hilum.errors import MalformedInputError, UnavailableError
 
 __all__ = ["DataDirectory", "Lock", "Settings"]
 
-_KEY_BYTES = 32
 _SETTINGS = """\
 # Hilum node settings. Every line has a default; remove what you do not change.
 custodian = "{custodian}"   # who operates this node and answers for it
@@ -92,51 +91,12 @@ class DataDirectory:
         """Tell whether a node was made here."""
         return (self.root / "hilum.toml").exists()
 
-    def initialise(self, settings: Settings) -> None:
-        """Make the directory, its key and its settings; keeps what is already there.
-
-        Raises:
-            UnavailableError: a record is there but its key is not.
-        """
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.key_file.exists():
-            if self.record.exists():
-                raise UnavailableError(
-                    "key-missing",
-                    "the node key is gone but the record is there; it cannot be opened without it",
-                    where=str(self.key_file),
-                    hint="restore the key file from its own backup",
-                    retryable=False,
-                )
-            _write_private(self.key_file, os.urandom(_KEY_BYTES))
-        text = _SETTINGS.format(custodian=settings.custodian, policy=settings.policy)
+    def write_settings(self, settings: Settings) -> None:
+        """Write `hilum.toml` unless it is there."""
         config = self.root / "hilum.toml"
         if not config.exists():
+            text = _SETTINGS.format(custodian=settings.custodian, policy=settings.policy)
             _write_private(config, text.encode())
-
-    def read_key(self) -> bytes:
-        """Return the node key, 32 bytes.
-
-        Raises:
-            UnavailableError: the file is missing or has another size.
-        """
-        try:
-            key = self.key_file.read_bytes()
-        except OSError as error:
-            raise UnavailableError(
-                "key-missing",
-                "the node key cannot be read",
-                where=str(self.key_file),
-                retryable=False,
-            ) from error
-        if len(key) != _KEY_BYTES:
-            raise UnavailableError(
-                "key-damaged",
-                "the node key is not 32 bytes",
-                where=str(self.key_file),
-                retryable=False,
-            )
-        return key
 
     def read_settings(self) -> Settings:
         """Return what `hilum.toml` says.

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-__all__ = ["FAMILY", "Member", "directory_bundle", "hospital_bundle"]
+__all__ = ["FAMILY", "Member", "directory_bundle", "hospital_bundle", "member_id"]
 
 _NAMESPACE = UUID("6f1d8f5e-6a0b-5f5e-9d39-6f6f0d6d6f01")
 _LOINC = "http://loinc.org"
@@ -103,6 +103,11 @@ FAMILY: tuple[Member, ...] = (
         wears=False,
     ),
 )
+
+
+def member_id(member: Member) -> str:
+    """Return the id of a member's Patient resource."""
+    return _uid(member.key)
 
 
 def directory_bundle() -> bytes:

@@ -187,6 +187,24 @@ class SqliteJournal:
         )
         return [self._open(*row) for row in rows.fetchall()]
 
+    def newest(
+        self, conn: Connection, cid: CompartmentId, *, before: int | None = None, limit: int = 100
+    ) -> list[StoredReceipt]:
+        """Return receipts of one compartment, newest first; erased ones are left out.
+
+        Args:
+            conn: any connection.
+            cid: the compartment.
+            before: only receipts with a smaller number, or None.
+            limit: at most that many.
+        """
+        rows = conn.execute(
+            "select number, cid, leaf, sealed from receipt"
+            " where cid = ? and number < ? and sealed is not null order by number desc limit ?",
+            (cid, 1 << 62 if before is None else before, limit),
+        )
+        return [self._open(*row) for row in rows.fetchall()]
+
     def count(self, conn: Connection, cid: CompartmentId) -> int:
         """Return how many receipts of a compartment can still be read."""
         row = conn.execute(

@@ -339,6 +339,14 @@ class SqliteRecord:
                 author=author,
             )
 
+    def count_types(self, conn: sqlite3.Connection, cid: int) -> dict[str, int]:
+        """Return how many current resources of each type a compartment holds."""
+        rows = conn.execute(
+            "select type, count(*) from resource where cid = ? and body is not null group by type",
+            (cid,),
+        )
+        return {type_name(number): count for number, count in rows}
+
     def count_rows(self, conn: sqlite3.Connection) -> dict[str, int]:
         """Return the number of rows of each table."""
         return {

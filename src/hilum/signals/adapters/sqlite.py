@@ -169,6 +169,20 @@ class SqliteSeries:
             judge_day(outcome.readings, held.series.rules)
             self._shelf.write_chunk(conn, held, (day, ver + 1, at), outcome.readings)
 
+    def compartment_of(self, conn: sqlite3.Connection, sid: int) -> int | None:
+        """Return the compartment of a series, for the gate to know whose it is; shows no content."""
+        row = conn.execute("select cid from series where sid = ?", (sid,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def count(self, conn: sqlite3.Connection, cid: int) -> dict[str, int]:
+        """Return how many series and readings a compartment holds."""
+        row = conn.execute(
+            "select count(distinct s.sid), coalesce(sum(c.count), 0) from series s"
+            " left join chunk c on c.sid = s.sid where s.cid = ?",
+            (cid,),
+        ).fetchone()
+        return {"series": int(row[0]), "readings": int(row[1])}
+
     def series_of(self, conn: sqlite3.Connection, access: Access) -> list[tuple[int, Series]]:
         """Return (number, series) of which the access may show something, by display name."""
         visible = self._viewer.visible(conn, access)

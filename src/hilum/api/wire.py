@@ -1,0 +1,138 @@
+"""Requests and responses over raw ASGI: what the FHIR routes need and no more."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from hilum.errors import MalformedInputError
+
+__all__ = ["FHIR_JSON", "MAX_BODY", "Receive", "Request", "Response", "Scope", "Send", "read_body"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+FHIR_JSON = b"application/fhir+json; charset=utf-8"
+MAX_BODY = 16 * 1024 * 1024
+"""Largest request body taken, decompressed, in bytes."""
+_MAX_QUERY = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: upper case.
+        path: segments after the base, decoded, without empty ones.
+        query: decoded pairs in order.
+        headers: lower-case names; the last one of a name counts.
+        base: ``http://host/fhir`` as the client wrote it.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    query: list[tuple[str, str]]
+    headers: Mapping[bytes, bytes]
+    base: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Request:
+        """Read an ASGI scope.
+
+        Raises:
+            MalformedInputError: the query string is too long or not UTF-8.
+        """
+        headers = dict(scope["headers"])
+        return cls(
+            method=scope["method"],
+            path=tuple(part for part in scope["path"].split("/")[2:] if part),
+            query=parse_query_string(scope["query_string"]),
+            headers=headers,
+            base=f"{scope.get('scheme', 'http')}://{headers.get(b'host', b'localhost').decode('latin-1')}/fhir",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response; `Content-Length` is added on sending."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=((b"content-type", FHIR_JSON),))
+
+    async def send(self, send: Send) -> None:
+        """Send it whole."""
+        headers = [
+            *self.headers,
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-length", b"%d" % len(self.body)),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
+    """Return the decoded pairs of a query string.
+
+    Raises:
+        MalformedInputError: too long, or not UTF-8.
+    """
+    if len(raw) > _MAX_QUERY:
+        raise MalformedInputError("too-long", "the query string is too long", where="url")
+    try:
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise MalformedInputError("bad-encoding", "the query is not UTF-8", where="url") from error
+
+
+async def read_body(request: Request, receive: Receive) -> bytes:
+    """Read a request body, at most `MAX_BODY` bytes, gzip undone.
+
+    Raises:
+        MalformedInputError: too large (before or after decompression), cut off or badly compressed.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedInputError("cut-off", "the client went away inside the body", where="body")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body"):
+            break
+    body = b"".join(parts)
+    coding = request.headers.get(b"content-encoding", b"identity").lower()
+    if coding == b"identity":
+        return body
+    if coding != b"gzip":
+        raise MalformedInputError("bad-coding", "only gzip is understood", where="Content-Encoding")
+    return _gunzip(body)
+
+
+def _gunzip(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacker.decompress(body, MAX_BODY + 1)
+    except zlib.error as error:
+        raise MalformedInputError("bad-coding", "not gzip", where="body") from error
+    if len(plain) > MAX_BODY:
+        raise _too_large()
+    if not unpacker.eof:
+        raise MalformedInputError("cut-off", "the gzip stream ends early", where="body")
+    return plain
+
+
+def _too_large() -> MalformedInputError:
+    return MalformedInputError(
+        "too-large", f"more than {MAX_BODY} bytes", where="body", hint="send it in parts"
+    )

@@ -1,0 +1,129 @@
+"""Asking the gate: who asks about which compartment, decided once and remembered while it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hilum.base.ids import SubjectId
+from hilum.consent.compiled import CompiledDirectives, compile_directives
+from hilum.consent.decision import Decision, request_of
+from hilum.consent.gate import decide
+from hilum.identity.purpose import EMERGENCY_PURPOSES
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from hilum.base.ids import CompartmentId, UnixMs
+    from hilum.consent.adapters.sqlite import SqliteDirectives
+    from hilum.consent.emergency import EmergencyAccess
+    from hilum.consent.policy import BasePolicy
+    from hilum.identity.session import Session
+    from hilum.record.access import Action
+    from hilum.record.adapters.sqlite import SqliteRecord
+
+__all__ = ["Gatekeeper"]
+
+_CACHE_LIMIT = 1 << 16
+_NOBODY = SubjectId("")
+Key = tuple[int, bytes, int]
+Compiled = tuple[CompiledDirectives, frozenset[tuple[str, int]]]
+
+
+class Gatekeeper:
+    """Loads directives, asks the gate and remembers decisions until something changes.
+
+    Plain dict reads, safe between threads; whoever commits a change of directives calls `forget`
+    before the change is acknowledged, so that the next request is decided anew.
+
+    Args:
+        directives: where they are kept.
+        record: finds compartments and hashes codes.
+        policy: the base policy.
+    """
+
+    def __init__(
+        self, directives: SqliteDirectives, record: SqliteRecord, policy: BasePolicy
+    ) -> None:
+        self._directives = directives
+        self._record = record
+        self._policy = policy
+        self._generation: dict[int, int] = {}
+        self._compiled: dict[int, tuple[int, Compiled]] = {}
+        self._cells: dict[tuple[int, str], int] = {}
+        self._decisions: dict[Key, tuple[int, Decision]] = {}
+
+    def forget(self, cid: CompartmentId) -> None:
+        """Trust nothing decided about a compartment so far."""
+        self._generation[cid] = self._generation.get(cid, 0) + 1
+
+    def decide(
+        self, conn: Connection, session: Session, cid: CompartmentId, action: Action, now: UnixMs
+    ) -> Decision:
+        """Return what the session may do in a compartment.
+
+        Args:
+            conn: a connection.
+            session: who asks.
+            cid: the compartment; 0 is the shared directory, a negative one never existed.
+            action: one action.
+            now: the present.
+        """
+        generation = self._generation.get(cid, 0)
+        key = (cid, session.token_hash, int(action))
+        known = self._decisions.get(key)
+        if known is not None and known[0] == generation:
+            until = known[1].until_unix_ms
+            if until is None or now < until:
+                return known[1]
+        decision = self._decide(conn, session, (cid, generation), action, now)
+        if not decision.counted:
+            if len(self._decisions) >= _CACHE_LIMIT:
+                self._decisions = {}
+            self._decisions[key] = (generation, decision)
+        return decision
+
+    def cell_of(self, cid: CompartmentId, directive: str) -> int | None:
+        """Return the ledger cell of a directive that a decision of this compartment named."""
+        return self._cells.get((cid, directive))
+
+    def _decide(
+        self,
+        conn: Connection,
+        session: Session,
+        place: tuple[CompartmentId, int],
+        action: Action,
+        now: UnixMs,
+    ) -> Decision:
+        cid, generation = place
+        subject = self._record.subject_of(conn, cid)
+        emergencies: tuple[EmergencyAccess, ...] = ()
+        if session.purpose.bit & EMERGENCY_PURPOSES:
+            emergencies = self._directives.emergencies(conn, cid, now=now)
+        compiled, spent = self._compile(conn, cid, generation)
+        while True:
+            request = request_of(
+                session, action, compartment=cid, subject=subject or _NOBODY,
+                emergencies=emergencies, spent=spent,
+            )  # fmt: skip
+            decision = decide(compiled, self._policy, request=request, now=now)
+            if not decision.counted:
+                return decision
+            # Nothing counts uses yet, so a clause that limits them permits nothing (fail closed).
+            spent |= frozenset(decision.counted)
+
+    def _compile(self, conn: Connection, cid: CompartmentId, generation: int) -> Compiled:
+        known = self._compiled.get(cid)
+        if known is not None and known[0] == generation:
+            return known[1]
+        active = self._directives.active(conn, cid)
+        compiled = compile_directives(
+            active, hash_code=self._record.hash_code, hash_reference=self._record.hash_reference
+        )
+        for directive in active:
+            if directive.cell is not None:
+                self._cells[cid, directive.id] = directive.cell
+        found = (compiled, self._directives.spent(conn, active))
+        if len(self._compiled) >= _CACHE_LIMIT:
+            self._compiled = {}
+        self._compiled[cid] = (generation, found)
+        return found

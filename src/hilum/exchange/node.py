@@ -1,0 +1,134 @@
+"""A node: its wired parts, its clock and its connections. Use cases take one as first argument."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hilum.base.ids import CompartmentId, UnixMs
+
+if TYPE_CHECKING:
+    from hilum.bitcoin.adapters.embedded import EmbeddedChain
+    from hilum.consent.adapters.sqlite import SqliteDirectives
+    from hilum.consent.policy import BasePolicy
+    from hilum.exchange.datadir import DataDirectory, Settings
+    from hilum.exchange.gatekeeping import Gatekeeper
+    from hilum.exchange.writer import Writer
+    from hilum.identity.adapters.sqlite import SqliteIdentity
+    from hilum.identity.custodian import CustodianKey
+    from hilum.identity.session import Sessions
+    from hilum.journal.adapters.sqlite import SqliteJournal
+    from hilum.journal.adapters.tiles import TileStore
+    from hilum.journal.model import Draft
+    from hilum.ledger.adapters.sqlite import SqliteLedger
+    from hilum.ledger.keys import Signer
+    from hilum.record.adapters.sqlite import SqliteRecord
+    from hilum.signals.adapters.sqlite import SqliteSeries
+    from hilum.vault.adapters.keyfile import SqliteKeyStore
+    from hilum.vault.adapters.originals import Originals
+    from hilum.vault.keyring import Keyring
+
+__all__ = ["DIRECTORY", "NODE_CHAIN", "Node", "Readers"]
+
+DIRECTORY = CompartmentId(0)
+"""The shared directory of organisations and practitioners."""
+NODE_CHAIN = CompartmentId(0)
+"""Receipts of what concerns no subject (nothing there, directory reads) chain here."""
+
+
+class Readers:
+    """Read-only connections, one per thread.
+
+    Args:
+        connect: opens one.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._open: list[sqlite3.Connection] = []  # guarded by the lock; only for closing
+
+    def connection(self) -> sqlite3.Connection:
+        """Return the calling thread's connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = self._connect()
+            with self._lock:
+                self._open.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+
+@dataclass(slots=True)
+class Node:
+    """The parts of one running node.
+
+    Attributes:
+        clock: the present, ms since 1970.
+        entropy: returns so many random bytes.
+        writer: the only writer.
+        readers: connections for reading.
+        gatekeeper: decisions, cached.
+        demo: True when the node serves the demo family.
+    """
+
+    directory: DataDirectory
+    settings: Settings
+    clock: Callable[[], UnixMs]
+    entropy: Callable[[int], bytes]
+    writer: Writer[Draft, tuple[int, str]]
+    readers: Readers
+    gatekeeper: Gatekeeper
+    record: SqliteRecord
+    series: SqliteSeries
+    identity: SqliteIdentity
+    sessions: Sessions
+    directives: SqliteDirectives
+    policy: BasePolicy
+    keyring: Keyring
+    keystore: SqliteKeyStore
+    originals: Originals
+    custodian: CustodianKey
+    journal: SqliteJournal
+    tiles: TileStore
+    ledger: SqliteLedger
+    paging_key: bytes
+    signer: Signer
+    open_chain: Callable[[], EmbeddedChain]
+    demo: bool = False
+    batch: int = 0
+    _chain: EmbeddedChain | None = None
+    _chain_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        """The calling thread's reading connection."""
+        return self.readers.connection()
+
+    @property
+    def chain(self) -> EmbeddedChain:
+        """The embedded Bitcoin chain, opened when it is first needed."""
+        with self._chain_lock:
+            if self._chain is None:
+                self._chain = self.open_chain()
+            return self._chain
+
+    def close(self) -> None:
+        """Finish what is queued and let go of every file."""
+        self.writer.close()
+        self.readers.close()
+        with self._chain_lock:
+            if self._chain is not None:
+                self._chain.close()
+                self._chain = None
+        self.keystore.close()
