@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 from hilum.base.ids import CompartmentId, FhirId, UnixMs
 from hilum.record.resource import Resource
 
@@ -87,8 +89,7 @@ class Delete:
 Change = Create | Update | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """What a change made.
 
     Attributes:
@@ -109,8 +110,7 @@ class Version:
     changed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One visible resource version.
 
     Attributes:

@@ -9,12 +9,14 @@ from hilum.base.ids import CompartmentId, FhirId, UnixMs
 from hilum.record.adapters.layout import Raw
 from hilum.record.change import Method, Row, Version
 from hilum.record.payload import Packer
-from hilum.record.types import type_name, type_number
+from hilum.record.types import type_names, type_number
 
 __all__ = ["Bodies", "Seal"]
 
 Seal = Callable[..., bytes]
 """``seal(body, *, cid, type_number, id, ver, seg)`` of the vault, and its inverse ``open``."""
+
+_METHODS = {int(method): method for method in Method}
 
 
 class Bodies:
@@ -28,6 +30,7 @@ class Bodies:
     def __init__(self, seal: Seal, unseal: Seal) -> None:
         self._seal = seal
         self._unseal = unseal
+        self._names = type_names()
         # zstd contexts serve one thread at a time; each thread makes its own.
         self._local = threading.local()
 
@@ -65,6 +68,6 @@ class Bodies:
         body, _ = self.open(raw)
         cid, rid, number, own_id, ver, seg, ts, updated, method, _ = raw
         return Row(
-            CompartmentId(cid), rid, type_name(number), FhirId(own_id), ver, seg,
-            UnixMs(ts), UnixMs(updated), body, Method(method),
+            CompartmentId(cid), rid, self._names[number], FhirId(own_id), ver, seg,
+            UnixMs(ts), UnixMs(updated), body, _METHODS[method],
         )  # fmt: skip

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
 from hilum.errors import ConflictError, MalformedInputError
