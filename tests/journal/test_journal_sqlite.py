@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from hilum.base.ids import CompartmentId
 from hilum.errors import MalformedInputError, VerificationError
-from hilum.journal.adapters.sqlite import RECEIPT_KEY, SCHEMA, SqliteJournal
+from hilum.journal.adapters.sqlite import SCHEMA, SqliteJournal
 from hilum.journal.chain import find_gap, verify_chain
 from hilum.journal.model import Draft, Facts, Outcome, Party, ReceiptAction
 from hilum.journal.receipt import receipt_leaf
+from hilum.vault.adapters.keyfile import SqliteKeyStore
+from hilum.vault.keyring import Keyring
 
 ANN, BEN = CompartmentId(1), CompartmentId(2)
 CUSTODIAN = b"\x0c" * 32
-
-
-class ReversingVault:
-    """Binds a body to its place as the vault does, but without keys."""
-
-    def seal(
-        self, body: bytes, *, cid: CompartmentId, type_number: int, id: str, ver: int, seg: int
-    ) -> bytes:
-        assert (type_number, ver, seg) == (0, 1, RECEIPT_KEY)
-        return sha256(f"{cid}|{id}".encode()).digest() + body[::-1]
-
-    def open(
-        self, sealed: bytes, *, cid: CompartmentId, type_number: int, id: str, ver: int, seg: int
-    ) -> bytes:
-        assert (type_number, ver, seg) == (0, 1, RECEIPT_KEY)
-        if sealed[:32] != sha256(f"{cid}|{id}".encode()).digest():
-            raise VerificationError("seal", "sealed for another place")
-        return sealed[32:][::-1]
 
 
 def draft(cid: CompartmentId, at: int = 1) -> Draft:
@@ -70,8 +56,15 @@ def conn() -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def journal() -> SqliteJournal:
-    return SqliteJournal(CUSTODIAN, ReversingVault())
+def keyring(tmp_path: Path) -> Iterator[Keyring]:
+    store = SqliteKeyStore(tmp_path / "keys.db")
+    yield Keyring(b"\1" * 32, store, entropy=os.urandom)
+    store.close()
+
+
+@pytest.fixture
+def journal(keyring: Keyring) -> SqliteJournal:
+    return SqliteJournal(CUSTODIAN, keyring)
 
 
 def test_receipts_are_numbered_chained_and_found_again(
@@ -120,7 +113,10 @@ def test_a_missing_receipt_shows_as_a_gap(
 
 
 def test_a_rollback_gives_the_numbers_and_the_chain_back(
-    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+    conn: sqlite3.Connection,
+    journal: SqliteJournal,
+    keyring: Keyring,
+    entropy: Callable[[int], bytes],
 ) -> None:
     journal.append(conn, [draft(ANN)], entropy=entropy)
     conn.execute("begin")
@@ -130,7 +126,7 @@ def test_a_rollback_gives_the_numbers_and_the_chain_back(
     assert journal.append(conn, [draft(ANN), draft(BEN)], entropy=entropy)[0][0] == 1
     for cid in (ANN, BEN):
         verify_chain([(s.receipt, s.leaf) for s in journal.of_compartment(conn, cid)])
-    again = SqliteJournal(CUSTODIAN, ReversingVault())
+    again = SqliteJournal(CUSTODIAN, keyring)
     assert again.append(conn, [draft(BEN)], entropy=entropy)[0][0] == 3
     verify_chain([(s.receipt, s.leaf) for s in again.of_compartment(conn, BEN)])
 
@@ -152,6 +148,15 @@ def test_erasure_takes_the_receipts_and_leaves_the_tree(
     assert journal.count(conn, ANN) == 0
     assert journal.get(conn, placed[1][1]) is not None
     assert journal.append(conn, [draft(BEN)], entropy=entropy)[0][0] == 3
+
+
+def test_a_receipt_moved_to_another_row_does_not_open(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    journal.append(conn, [draft(ANN), draft(ANN)], entropy=entropy)
+    conn.execute("update receipt set sealed = (select sealed from receipt where number = 0)")
+    with pytest.raises(VerificationError):
+        journal.of_compartment(conn, ANN)
 
 
 def test_foreign_receipts_keep_their_bytes_and_are_kept_once(

@@ -22,12 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from hilum.base.hashes import tagged_hash
 from hilum.errors import MalformedInputError, VerificationError
 
 __all__ = [
     "Checkpoint",
     "Note",
     "VerifierKey",
+    "checkpoint_digest",
     "key_id",
     "origin_of",
     "parse_checkpoint",
@@ -97,6 +99,11 @@ class VerifierKey:
 def key_id(key: VerifierKey) -> bytes:
     """Return the 4 bytes that stand for a key in signature lines."""
     return sha256(f"{key.name}\n".encode() + bytes((key.kind,)) + key.public).digest()[:4]
+
+
+def checkpoint_digest(note: bytes) -> bytes:
+    """Return the 32 bytes that the journal's cell commits to for a signed note."""
+    return tagged_hash("hilum/checkpoint/v1", note)
 
 
 def origin_of(custodian: str) -> str:
