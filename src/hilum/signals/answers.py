@@ -79,8 +79,9 @@ class Filter:
         return alone or (is_pressure(series) and self.wants_codes(PANEL_CODINGS))
 
     def wants_time(self, start: int, end: int, offset_minutes: int) -> bool:
-        """Tell whether start…end (UTC ms, inclusive) is searched for."""
+        """Tell whether start…end (UTC ms) is searched for; a time written in seconds covers one."""
         wall = offset_minutes * 60_000
+        end += 999 if end % 1000 == 0 else 0
         return all(
             any(_compare(v, start, end, wall) for v in alternatives) for alternatives in self.dates
         )

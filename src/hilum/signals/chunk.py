@@ -59,8 +59,9 @@ def merge_readings(stored: Iterable[Reading], new: Iterable[Reading]) -> Merge:
     outcome = Merge([])
     for reading in new:
         place = (reading.t_unix_ms, reading.duration_ms)
-        there = taken.setdefault(place, reading)
-        if there is reading:
+        there = taken.get(place)
+        if there is None:
+            taken[place] = reading
             outcome.accepted += 1
         elif (there.unscaled, there.scale, there.comparator) == (
             reading.unscaled,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hilum.errors import MalformedInputError
 from hilum.signals.clock import LocalTime, clock_flags, load_zone, resolve_local
 from hilum.signals.gathering import Gathering
-from hilum.signals.model import Comparator, Flag, Reading
+from hilum.signals.model import Batch, Comparator, Flag, Reading
 from hilum.signals.numeral import parse_numeral
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from hilum.signals.clock import Moment
-    from hilum.signals.model import Batch
     from hilum.signals.template import Mapping, Template
 
 __all__ = ["looks_like_clarity", "read_clarity"]
@@ -195,12 +194,15 @@ def read_clarity(
 
 def _split(whole: Batch, batch_size: int) -> Iterator[Batch]:
     """Cut a batch into pieces of bounded size; counts and `broken` stay with the last piece."""
-    pieces = [
-        (series, readings[start : start + batch_size])
-        for series, readings in whole.series
-        for start in range(0, len(readings), batch_size)
-    ]
-    for piece in pieces[:-1]:
-        yield type(whole)(series=[piece])
-    whole.series = pieces[-1:]
+    room, piece = batch_size, Batch(series=[])
+    for series, readings in whole.series:
+        start = 0
+        while start < len(readings):
+            if not room:
+                yield piece
+                room, piece = batch_size, Batch(series=[])
+            part = readings[start : start + room]
+            piece.series.append((series, part))
+            start, room = start + len(part), room - len(part)
+    whole.series = piece.series
     yield whole

@@ -6,8 +6,7 @@ record.
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeGuard
 
 import msgspec
 
@@ -15,6 +14,7 @@ from hilum.errors import MalformedInputError
 from hilum.signals.clock import clock_flags, parse_instant
 from hilum.signals.gathering import Gathering
 from hilum.signals.model import MAX_DURATION_MS, Comparator, Flag, Reading
+from hilum.signals.numeral import parse_numeral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class _Reference(msgspec.Struct, frozen=True):
 
 
 class _Quantity(msgspec.Struct, frozen=True):
-    value: Decimal | None = None
+    value: msgspec.Raw = msgspec.Raw()
     comparator: str | None = None
     system: str = ""
     code: str = ""
@@ -106,7 +106,7 @@ def is_device_reading(body: bytes) -> bool:
     except msgspec.DecodeError:
         return False
     parts = [observation.quantity, *(part.quantity for part in observation.component)]
-    numeric = any(q is not None and q.value is not None for q in parts)
+    numeric = any(_is_numeric(quantity) for quantity in parts)
     return observation.resource_type == "Observation" and observation.device is not None and numeric
 
 
@@ -148,12 +148,8 @@ def _mapping(template: Template, concept: _Concept, quantity: _Quantity) -> Mapp
     return next((mapping for mapping in found if mapping is not None), None)
 
 
-def _exact(value: Decimal) -> tuple[int, int]:
-    sign, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int) or len(digits) > 18 or abs(exponent) > 60:
-        raise MalformedInputError("number-too-long", "more than 18 digits cannot be kept exactly")
-    unscaled = int("".join(map(str, digits)) or "0")
-    return (-unscaled if sign else unscaled), -exponent
+def _is_numeric(quantity: _Quantity | None) -> TypeGuard[_Quantity]:
+    return quantity is not None and bytes(quantity.value) not in {b"", b"null"}
 
 
 def map_observation(
@@ -182,18 +178,18 @@ def map_observation(
     start, offset, duration = _times(observation)
     parts = [(observation.code, observation.quantity)]
     parts += [(part.code, part.quantity) for part in observation.component]
-    numeric = [(c, q, q.value) for c, q in parts if q is not None and q.value is not None]
+    numeric = [(concept, quantity) for concept, quantity in parts if _is_numeric(quantity)]
     if not numeric:
         raise MalformedInputError("no-value", "no numeric value")
     readings = []
-    for concept, quantity, value in numeric:
+    for concept, quantity in numeric:
         mapping = _mapping(template, concept, quantity)
         if mapping is None:
             continue
         comparator = _COMPARATORS.get(quantity.comparator)
         if comparator is None:
             raise MalformedInputError("bad-comparator", "unknown comparator")
-        unscaled, scale = mapping.factor.apply(*_exact(value))
+        unscaled, scale = mapping.factor.apply(*parse_numeral(bytes(quantity.value).decode()))
         flags = clock_flags(start, now_ms) | _OFF_SCALE.get(comparator, 0)
         reading = Reading(
             start, offset, unscaled, scale, int(comparator), duration, int(flags), origin=origin

@@ -1,0 +1,554 @@
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signals_store import DAY, HASHES, T0, make_store, reading, series
+
+from hilum.errors import ConflictError, MalformedInputError
+from hilum.record.access import Access, Action, Window
+from hilum.record.dates import parse_date_value
+from hilum.record.resource import parse_resource
+from hilum.record.types import type_number
+from hilum.record.validate import Unknown, list_issues
+from hilum.signals.answers import Filter
+from hilum.signals.identity import ReadingId, format_id
+from hilum.signals.model import Flag, Kind, Rules, Stage
+
+ALL = Access(1, Action.READ | Action.SEARCH, (Window(255),))
+OBSERVATION = 1 << type_number("Observation")
+MINUTE = 60_000
+LOINC = "http://loinc.org"
+
+
+def open_to(*permits, denies=(), actions=Action.READ | Action.SEARCH, cid=1):
+    return Access(cid, actions, permits, denies)
+
+
+def found(conn, store, access=ALL, **wanted):
+    rows = store.find(conn, access, Filter(**wanted), limit=10_000)
+    return [json.loads(row.body) for row in rows]
+
+
+def codes(*tokens):
+    return (tuple(tokens),)
+
+
+def dates(*texts):
+    return tuple((parse_date_value(text, where="date"),) for text in texts)
+
+
+# -- placing ------------------------------------------------------------------------------------
+
+
+def test_replaying_a_batch_adds_no_rows_and_changes_nothing():
+    conn, store = make_store()
+    batch = [(series(), [reading(T0 + i * 7 * 3_600_000) for i in range(20)])]
+    first = store.place(conn, 1, batch, at=T0)
+    before = list(conn.execute("select * from chunk"))
+    again = store.place(conn, 1, batch, at=T0 + 999)
+    assert (first.accepted, first.duplicate) == (20, 0)
+    assert (again.accepted, again.duplicate, again.refused_count) == (0, 20, 0)
+    assert again.high_water == first.high_water == T0 + 19 * 7 * 3_600_000
+    assert list(conn.execute("select * from chunk")) == before
+
+
+def test_another_value_for_the_same_instant_is_refused_and_the_first_stays():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading(value=60)])], at=T0)
+    answer = store.place(conn, 1, [(series(), [reading(value=61, origin=7)])], at=T0)
+    assert (answer.accepted, answer.refused_count) == (0, 1)
+    assert answer.refused[0].where == "record 7"
+    (body,) = found(conn, store)
+    assert body["valueQuantity"]["value"] == 60
+
+
+def test_two_devices_two_units_and_two_people_are_kept_apart():
+    conn, store = make_store()
+    for cid, made in (
+        (1, series()),
+        (1, series(device="Ring")),
+        (1, series(unit="Hz")),
+        (2, series()),
+    ):
+        assert store.place(conn, cid, [(made, [reading()])], at=T0).accepted == 1
+    assert conn.execute("select count(*) from series").fetchone() == (4,)
+    assert len(found(conn, store)) == 3
+    assert len(found(conn, store, open_to(Window(255), cid=2))) == 1
+
+
+def test_impossible_instants_and_durations_are_refused():
+    conn, store = make_store()
+    bad = [reading(t=1 << 53), reading(duration_ms=-1), reading(duration_ms=1 << 31), reading()]
+    answer = store.place(conn, 1, [(series(), bad)], at=T0)
+    assert (answer.accepted, answer.refused_count) == (1, 3)
+
+
+def test_a_newer_template_renews_the_meaning_but_not_the_segment():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading()])], at=T0)
+    newer = series(loinc=("8867-4", "40443-4"), seg=128 | 16, rules=Rules(high=50))
+    store.place(conn, 1, [(newer, [reading(T0 + 1000)])], at=T0)
+    ((_, stored),) = store.series_of(conn, ALL)
+    assert (stored.seg, stored.key.loinc) == (128, ("8867-4", "40443-4"))
+    assert all("range" in json.dumps(body["extension"]) for body in found(conn, store))
+    assert store.check(conn) == []
+
+
+BATCHES = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 3 * 24), st.integers(0, 3), st.sampled_from("ab")), max_size=8
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=40)
+@given(BATCHES, st.randoms(use_true_random=False))
+def test_the_store_does_not_depend_on_how_readings_are_cut_into_batches(batches, rng):
+    def stored(parts):
+        conn, store = make_store()
+        for part in parts:
+            by_device = {
+                d: [
+                    reading(T0 + h * 3_600_000, value=60 + h, duration_ms=n)
+                    for h, n, e in part
+                    if e == d
+                ]
+                for d in "ab"
+            }
+            store.place(conn, 1, [(series(device=d), r) for d, r in by_device.items()], at=T0)
+        assert store.check(conn) == []
+        return sorted(json.dumps({**b, "meta": 0}) for b in found(conn, store))
+
+    whole = [item for part in batches for item in part]
+    rng.shuffle(whole)
+    assert stored(batches) == stored([whole])
+
+
+# -- reading under an access -----------------------------------------------------------------------
+
+MEASURES = [
+    ("heart-rate", "8867-4", 128),
+    ("glucose-cgm", "99504-3", 128),
+    ("alcohol", "5640-8", 128 | 4),
+]
+WINDOWS = st.builds(
+    Window,
+    segments=st.sampled_from([128, 255, 127, 4, 128 | 16]),
+    types=st.sampled_from([OBSERVATION, (1 << 192) - 1, 1 << type_number("Patient")]),
+    codes=st.sampled_from([frozenset(), *({HASHES.coding(LOINC, c)} for _, c, _ in MEASURES)]).map(
+        frozenset
+    ),
+    data_from=st.none() | st.integers(0, 72).map(lambda h: T0 + h * 3_600_000),
+    data_until=st.none() | st.integers(0, 72).map(lambda h: T0 + h * 3_600_000),
+    authors=st.sampled_from([frozenset(), frozenset(), frozenset({1})]),
+    encounters=st.sampled_from([frozenset(), frozenset(), frozenset({1})]),
+    instances=st.sampled_from([None, None, 0, 1, 2]).map(
+        lambda n: frozenset() if n is None else frozenset({n})
+    ),
+)
+
+
+def _touches(window, facts, *, permit):
+    seg, hashes, t, name = facts
+    inside = seg & ~window.segments == 0 if permit else seg & window.segments != 0
+    return (
+        inside
+        and bool(window.types & OBSERVATION)
+        and (not window.codes or bool(window.codes & hashes))
+        and (window.data_from is None or t >= window.data_from)
+        and (window.data_until is None or t < window.data_until)
+        and not window.authors
+        and not window.encounters
+        and (not window.instances or name in window.instances)
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WINDOWS, max_size=3), st.lists(WINDOWS, max_size=2))
+def test_what_is_found_equals_a_naive_filter_over_all_readings(permits, denies):
+    conn, store = make_store()
+    facts = {}
+    for measure, code, seg in MEASURES:
+        readings = [reading(T0 + h * 3_600_000, value=h) for h in range(0, 72, 7)]
+        store.place(conn, 1, [(series(measure, loinc=(code,), seg=seg), readings)], at=T0)
+    for sid, made in store.series_of(conn, ALL):
+        code = made.key.loinc[0]
+        for h in range(0, 72, 7):
+            t = T0 + h * 3_600_000
+            name = format_id(ReadingId(sid, t, 0))
+            facts[name] = (
+                made.seg,
+                {HASHES.coding(LOINC, code)},
+                t,
+                HASHES.reference(f"Observation/{name}"),
+            )
+    names = sorted(facts)
+
+    def real(window):
+        picked = frozenset(facts[names[5 * n]][3] for n in window.instances)
+        return Window(**{**{f: getattr(window, f) for f in window.__slots__}, "instances": picked})
+
+    access = open_to(*map(real, permits), denies=tuple(map(real, denies)))
+    expected = {
+        name
+        for name, fact in facts.items()
+        if any(_touches(w, fact, permit=True) for w in access.permits)
+        and not any(_touches(w, fact, permit=False) for w in access.denies)
+    }
+    rows = store.find(conn, access, Filter(), limit=1000)
+    assert {row.id for row in rows} == expected
+    assert {n for n in names if store.fetch(conn, access, n) is not None} == expected
+    assert sum(s.count for s in store.summary(conn, access)) == len(expected)
+    listed = [
+        r
+        for sid, _ in store.series_of(conn, access)
+        for r in store.readings(conn, access, sid, t_from=T0, t_until=T0 + 9 * DAY)
+    ]
+    assert len(listed) == len(expected)
+
+
+@pytest.mark.parametrize("actions", [Action(0), Action.EXPORT, Action.CONTRIBUTE])
+def test_without_read_or_search_nothing_is_there(actions):
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading()])], at=T0)
+    assert found(conn, store, open_to(Window(255), actions=actions)) == []
+    assert found(conn, store, open_to()) == []
+
+
+def test_another_compartment_sees_nothing():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading()])], at=T0)
+    (row,) = store.find(conn, ALL, Filter())
+    other = open_to(Window(255), cid=2)
+    assert store.find(conn, other, Filter()) == []
+    assert store.fetch(conn, other, row.id) is None
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+def test_pages_joined_are_the_whole_in_order():
+    conn, store = make_store()
+    for device in ("a", "b", "c"):
+        readings = [
+            reading(T0 + h * 5 * 3_600_000, duration_ms=d) for h in range(12) for d in (0, 1000)
+        ]
+        store.place(conn, 1, [(series(device=device), readings)], at=T0)
+    whole = store.find(conn, ALL, Filter(), limit=1000)
+    assert len(whole) == 72
+    assert all((a.ts, a.key) > (b.ts, b.key) for a, b in pairwise(whole))
+    paged, after = [], None
+    while rows := store.find(conn, ALL, Filter(), after=after, limit=7):
+        paged += rows
+        after = (rows[-1].ts, rows[-1].key)
+    assert paged == whole
+
+
+def test_codes_are_found_with_and_without_system():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading()]), (series("x", loinc=()), [reading()])], at=T0)
+    for token in ((LOINC, "8867-4"), (None, "8867-4"), (LOINC, None)):
+        assert len(found(conn, store, codes=codes(token))) == 1
+    assert (
+        len(found(conn, store, codes=codes(("urn:hilum:fhir:measure", "x"), (LOINC, "8867-4"))))
+        == 2
+    )
+    for token in (("urn:other", "8867-4"), (LOINC, "1-8"), ("", "8867-4")):
+        assert found(conn, store, codes=codes(token)) == []
+    assert len(found(conn, store, categories=codes((None, "vital-signs")))) == 2
+    assert found(conn, store, categories=codes((None, "laboratory"))) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "hours"),
+    [
+        (["2024-10-04"], {0, 6, 12, 18}),
+        (["ge2024-10-05"], {24, 30}),
+        (["gt2024-10-04T12:00:00Z"], {18, 24, 30}),
+        (["lt2024-10-04T12:00:00Z"], {0, 6}),
+        (["le2024-10-04T12:00:00Z"], {0, 6, 12}),
+        (["ge2024-10-04T06:00:00Z", "lt2024-10-05"], {6, 12, 18}),
+        (["eq2024-10-04T06:00:00Z"], {6}),
+        (["ne2024-10-04"], {24, 30}),
+        (["2023"], set()),
+    ],
+)
+def test_dates_select_by_their_prefix(texts, hours):
+    conn, store = make_store()
+    assert T0 == parse_date_value("2024-10-04T00:00:00Z", where="").interval.lo
+    readings = [reading(T0 + h * 3_600_000, offset_minutes=0) for h in range(0, 36, 6)]
+    store.place(conn, 1, [(series(), readings)], at=T0)
+    rows = store.find(conn, ALL, Filter(dates=dates(*texts)))
+    assert {(row.ts - T0) // 3_600_000 for row in rows} == hours
+
+
+def test_a_date_without_zone_means_the_day_where_it_was_measured():
+    conn, store = make_store()
+    late = reading(T0 + 23 * 3_600_000, offset_minutes=120)  # 01:00 of the next day there
+    store.place(conn, 1, [(series(), [late])], at=T0)
+    assert found(conn, store, dates=dates("2024-10-04")) == []
+    assert len(found(conn, store, dates=dates("2024-10-05"))) == 1
+
+
+def test_last_updated_is_searched():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading()])], at=T0 + 5 * DAY)
+    assert len(found(conn, store, updated=dates("ge2024-10-09"))) == 1
+    assert found(conn, store, updated=dates("lt2024-10-09")) == []
+
+
+# -- rendering ---------------------------------------------------------------------------------------
+
+
+def _pressure(conn, store, *, times=(0,), diastolic=True):
+    sides = (("systolic", "8480-6", 120), ("diastolic", "8462-4", 80))
+    for side, code, value in sides[: 2 if diastolic else 1]:
+        made = series(f"blood-pressure-{side}", unit="mm[Hg]", loinc=(code,))
+        store.place(conn, 1, [(made, [reading(T0 + t * MINUTE, value) for t in times])], at=T0)
+
+
+def test_both_pressures_of_one_instant_are_one_panel():
+    conn, store = make_store()
+    _pressure(conn, store, times=(0, 5))
+    bodies = found(conn, store, codes=codes((LOINC, "85354-9")))
+    assert len(bodies) == len(found(conn, store)) == 2
+    assert [c["valueQuantity"]["value"] for c in bodies[0]["component"]] == [120, 80]
+    assert found(conn, store, codes=codes((LOINC, "8480-6"))) == []
+
+
+def test_a_pressure_alone_is_found_by_its_own_code():
+    conn, store = make_store()
+    _pressure(conn, store, diastolic=False)
+    (body,) = found(conn, store, codes=codes((LOINC, "8480-6")))
+    assert body["valueQuantity"]["value"] == 120
+    assert found(conn, store, codes=codes((LOINC, "85354-9"))) == []
+
+
+def test_a_hidden_half_of_a_panel_stays_hidden():
+    conn, store = make_store()
+    _pressure(conn, store)
+    hidden = Window(255, codes=frozenset({HASHES.coding(LOINC, "8462-4")}))
+    (body,) = found(conn, store, open_to(Window(255), denies=(hidden,)))
+    assert "component" not in body
+    assert body["valueQuantity"]["value"] == 120
+
+
+def test_a_panel_permitted_by_its_id_shows_both_halves():
+    conn, store = make_store()
+    _pressure(conn, store, times=(0, 5))
+    row = store.find(conn, ALL, Filter())[0]
+    by_id = Window(255, instances=frozenset({HASHES.reference(f"Observation/{row.id}")}))
+    (body,) = found(conn, store, open_to(by_id))
+    assert body["id"] == row.id
+    assert len(body["component"]) == 2
+
+
+def test_dense_readings_are_one_row_per_hour_with_every_value():
+    conn, store = make_store()
+    starts = [T0 + s * 1000 for s in range(7200) if s % 100 != 50]
+    store.place(
+        conn, 1, [(series(), [reading(t, value=50 + i % 90) for i, t in enumerate(starts)])], at=T0
+    )
+    rows = store.find(conn, ALL, Filter())
+    assert [row.ts for row in rows] == [T0 + 3_600_000, T0]
+    data = json.loads(rows[1].body)["valueSampledData"]
+    slots = data["data"].split()
+    assert (data["period"], len(slots)) == (1000, 3600)
+    assert [i for i, slot in enumerate(slots) if slot == "E"] == list(range(50, 3600, 100))
+    assert [int(s) for s in slots if s != "E"] == [50 + i % 90 for i in range(3564)]
+    assert store.fetch(conn, ALL, rows[0].id) == rows[0]
+
+
+def test_an_hour_is_cut_to_the_period_that_may_be_seen():
+    conn, store = make_store()
+    store.place(conn, 1, [(series(), [reading(T0 + s * 1000) for s in range(3600)])], at=T0)
+    access = open_to(Window(255, data_from=T0 + 600_000, data_until=T0 + 1_200_000))
+    (body,) = found(conn, store, access)
+    assert len(body["valueSampledData"]["data"].split()) == 600
+    assert body["effectivePeriod"]["start"].startswith("2024-10-04T01:10:00+01:00")
+
+
+def test_off_scale_samples_are_letters_and_limits():
+    conn, store = make_store()
+    values = [reading(T0 + s * 1000, value=100) for s in range(60)]
+    values[5] = reading(T0 + 5000, value=40, comparator=1, flags=int(Flag.OFF_SCALE_LOW))
+    store.place(conn, 1, [(series(), values)], at=T0)
+    (body,) = found(conn, store)
+    sampled = body["valueSampledData"]
+    assert sampled["data"].split()[5] == "L"
+    assert sampled["lowerLimit"] == 40
+
+
+def test_every_shape_of_row_is_a_valid_observation():
+    conn, store = make_store()
+    _pressure(conn, store, times=(0, 5))
+    stages = series("sleep", unit="{stage}", loinc=(), kind=Kind.STAGE, stages=(Stage("a", "A"),))
+    low = reading(value=40, comparator=1, flags=int(Flag.OFF_SCALE_LOW))
+    day = [reading(T0 + DAY + s * 2000, value=s, scale=1) for s in range(100)]
+    made = [
+        (stages, [reading(value=0, duration_ms=60_000)]),
+        (series("glucose-cgm", unit="mg/dL", loinc=("99504-3",)), [low]),
+        (
+            series("resp", rules=Rules(high=1)),
+            [reading(value=1200, scale=2, t=-T0, offset_minutes=-330)],
+        ),
+        (series("dense"), day),
+    ]
+    store.place(conn, 1, made, at=T0)
+    rows = store.find(conn, ALL, Filter())
+    assert len(rows) == 6
+    for row in rows:
+        assert list_issues(parse_resource(row.body), unknown=Unknown.REFUSE) == ()
+        assert store.fetch(conn, ALL, row.id) == row
+
+
+def test_digits_offset_and_quality_are_in_the_rendered_text():
+    conn, store = make_store()
+    store.place(
+        conn,
+        1,
+        [(series(rules=Rules(high=10)), [reading(value=200, scale=2, offset_minutes=345)])],
+        at=T0,
+    )
+    text = store.find(conn, ALL, Filter())[0].body.decode()
+    assert '"value":2.00,' in text
+    assert '"effectiveDateTime":"2024-10-04T05:45:00+05:45"' in text
+    store.place(conn, 1, [(series(rules=Rules(high=1)), [reading(T0 + 1, value=2)])], at=T0)
+    assert "range" in store.find(conn, ALL, Filter())[0].body.decode()
+
+
+# -- charts, upkeep ------------------------------------------------------------------------------------
+
+
+def test_a_chart_keeps_extremes_gaps_flags_and_totals():
+    conn, store = make_store()
+    readings = [
+        reading(T0 + i * 300_000, value=100 + i % 50) for i in range(800) if not 400 <= i < 450
+    ]
+    made = series("glucose-cgm", unit="mg/dL", rules=Rules(interval_s=300, high=148))
+    store.place(conn, 1, [(made, readings)], at=T0)
+    (summary,) = store.summary(conn, ALL)
+    assert (summary.count, summary.first, summary.last) == (750, T0, T0 + 799 * 300_000)
+    span = {"t_from": T0, "t_until": T0 + 9 * DAY}
+    raw = store.window(conn, ALL, summary.sid, **span, max_points=1000)
+    assert [p.low for p in raw] == [r.unscaled for r in readings]
+    assert [p.t for p in raw if p.gap] == [T0 + 450 * 300_000]
+    thin = store.window(conn, ALL, summary.sid, **span, max_points=100)
+    assert len(thin) <= 100
+    assert sum(p.count for p in thin) == 750
+    assert sum(p.total for p in thin) == sum(r.unscaled for r in readings)
+    assert (min(p.low for p in thin), max(p.high for p in thin)) == (100, 149)
+    assert sum(p.gap for p in thin) == 1
+    assert any(p.flags & Flag.RANGE for p in thin)
+    assert store.window(conn, open_to(), summary.sid, **span, max_points=10) == []
+
+
+def test_readings_are_paged_by_their_start():
+    conn, store = make_store()
+    store.place(
+        conn, 1, [(series(), [reading(T0 + h * 3_600_000, value=h) for h in range(60)])], at=T0
+    )
+    ((sid, _),) = store.series_of(conn, ALL)
+    got, after = [], None
+    while page := store.readings(
+        conn, ALL, sid, t_from=T0 + 3_600_000, t_until=T0 + 50 * 3_600_000, after=after, limit=13
+    ):
+        got += page
+        after = page[-1].t_unix_ms
+    assert [r.unscaled for r in got] == list(range(1, 50))
+
+
+def _filled():
+    conn, store = make_store()
+    _pressure(conn, store, times=range(0, 4000, 90))
+    store.place(conn, 2, [(series(), [reading()])], at=T0)
+    return conn, store
+
+
+def test_an_export_restored_elsewhere_answers_the_same():
+    conn, store = _filled()
+    lines = [json.loads(json.dumps(line)) for line in store.export_lines(conn, 1)]
+    empty, other = make_store()
+    for line in lines + lines:
+        other.restore_line(empty, 1, line)
+    assert other.find(empty, ALL, Filter(), limit=999) == store.find(conn, ALL, Filter(), limit=999)
+    assert [json.loads(json.dumps(line)) for line in other.export_lines(empty, 1)] == lines
+    assert other.check(empty) == []
+    made = series("blood-pressure-systolic", unit="mm[Hg]", loinc=("8480-6",))
+    assert other.place(empty, 1, [(made, [reading(T0, 120)])], at=T0).duplicate == 1
+
+
+def test_a_restore_into_a_taken_place_is_a_conflict():
+    conn, store = _filled()
+    lines = list(store.export_lines(conn, 1))
+    with pytest.raises(ConflictError):
+        store.restore_line(conn, 2, lines[0])
+    changed = json.loads(json.dumps(next(line for line in lines if line["kind"] == "chunk")))
+    changed["columns"]["unscaled"][0] += 1
+    with pytest.raises(ConflictError):
+        store.restore_line(conn, 1, changed)
+    with pytest.raises(ConflictError):
+        store.restore_line(make_store()[0], 1, changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 9},
+        {"kind": "other"},
+        {"columns": {}},
+        {"day": 3},
+        {"columns": None},
+    ],
+)
+def test_a_bad_line_is_refused(change):
+    conn, store = _filled()
+    chunk = next(line for line in store.export_lines(conn, 1) if line["kind"] == "chunk")
+    store.erase(conn, 2)
+    conn.execute("delete from chunk")
+    with pytest.raises(MalformedInputError):
+        store.restore_line(conn, 1, chunk | change)
+
+
+def test_erasing_leaves_no_row_of_that_person():
+    conn, store = _filled()
+    assert store.erase(conn, 1) == 2
+    assert found(conn, store) == []
+    assert store.check(conn) == []
+    for table in ("series", "series_code", "chunk"):
+        mine = conn.execute(f"select count(distinct sid) from {table}").fetchone()
+        assert mine == (1,)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("update chunk set count = count + 1", "count or times"),
+        ("update chunk set t_min = t_min + 1", "count or times"),
+        ("update chunk set ver = ver + 1", "altered or moved"),
+        ("update chunk set body = cast(x'00' || body as blob)", "altered or moved"),
+        ("update series set seg = 129", "altered or moved"),
+        ("update series set key_hash = zeroblob(16) where cid = 2", "key or segment"),
+        ("delete from series_code", "codes do not fit"),
+        ("delete from series where cid = 2", "without series"),
+    ],
+)
+def test_check_names_what_does_not_fit(damage, says):
+    conn, store = _filled()
+    assert store.check(conn) == []
+    conn.execute(damage)
+    assert any(says in problem for problem in store.check(conn))
+
+
+def test_a_chunk_put_in_anothers_place_does_not_open():
+    conn, store = _filled()
+    conn.execute(
+        "update chunk set body = (select body from chunk order by sid desc, day desc limit 1)"
+    )
+    assert len(store.check(conn)) >= 2
