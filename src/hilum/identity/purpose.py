@@ -24,6 +24,7 @@ __all__ = [
     "purpose_codes",
     "purpose_digest",
     "purpose_mask",
+    "purpose_names",
 ]
 
 PURPOSE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -94,6 +95,11 @@ ALL_PURPOSES = (1 << len(_BITS)) - 1
 """Mask of every v3 purpose."""
 EMERGENCY_PURPOSES = _CLOSURES["ETREAT"]
 """Mask of ETREAT and what lies below it: the purposes under which the glass may be broken."""
+
+
+def purpose_names() -> tuple[str, ...]:
+    """Return every v3 code, in the order of the code system."""
+    return tuple(_BITS)
 
 
 def purpose_digest(system: str, code: str) -> bytes:
