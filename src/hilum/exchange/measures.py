@@ -21,12 +21,15 @@ __all__ = [
     "DOUBTFUL",
     "RECENT_DAYS",
     "TARGETS",
+    "Measure",
     "MeasureView",
     "SeriesWindow",
     "Target",
-    "load_measures",
+    "list_measures",
+    "load_recent",
     "load_window",
-    "measure_view",
+    "shape_measure",
+    "sum_up",
 ]
 
 RECENT_DAYS = 14
@@ -92,12 +95,12 @@ class SeriesWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureView:
-    """One series in short.
+class Measure:
+    """What one series is of.
 
     Attributes:
         sid: the series' number.
-        measure: our word for what it measures.
+        name: our word for what it measures.
         display: plain English name of the measure.
         unit: UCUM code.
         device: what measured it.
@@ -107,17 +110,10 @@ class MeasureView:
         count: all readings.
         first: instant of the first (ms).
         last: instant of the newest (ms).
-        newest: the newest reading, or the newest bucket when the series is dense; None for none.
-        low: smallest value of the recent days, or None.
-        high: largest value of the recent days, or None.
-        in_range: share of the recent readings inside a timed target, or None.
-        covered: readings that `in_range` rests on.
-        doubtful: share of the recent points that carry a doubtful flag.
-        recent: the recent days, for a small chart.
     """
 
     sid: int
-    measure: str
+    name: str
     display: str
     unit: str
     device: str
@@ -127,30 +123,75 @@ class MeasureView:
     count: int
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureView:
+    """One series in short.
+
+    Attributes:
+        measure: what it is of.
+        recent: its recent days.
+        newest: the newest reading, or the newest bucket when the series is dense; None for none.
+        low: smallest value of the recent days, or None.
+        high: largest value of the recent days, or None.
+        in_range: share of the recent readings inside a timed target, or None.
+        doubtful: share of the recent points that carry a doubtful flag.
+    """
+
+    measure: Measure
+    recent: SeriesWindow
     newest: Point | None
     low: float | None
     high: float | None
     in_range: float | None
-    covered: int
     doubtful: float
-    recent: SeriesWindow
 
 
-def load_measures(node: Node, session: Session) -> list[MeasureView]:
-    """Return every series of the session's own record, in the order of their names.
+def list_measures(node: Node, session: Session) -> list[Measure]:
+    """Return what series the session's own record has, in the order of their names.
 
     Args:
         node: the wired node.
         session: a subject's own session.
     """
-    views = [_load(node, session, found) for found in reading.series_summary(node, session)]
-    return sorted(views, key=lambda view: (view.display, view.unit, -view.last))
+    found = [shape_measure(summary) for summary in reading.series_summary(node, session)]
+    return sorted(found, key=lambda one: (one.display, one.unit, -one.last, one.sid))
 
 
-def _load(node: Node, session: Session, found: SeriesSummary) -> MeasureView:
-    start = max(found.first, found.last - RECENT_DAYS * DAY_MS)
-    window = load_window(node, session, found.sid, (start, found.last + 1), _ENOUGH_POINTS)
-    return measure_view(found, window)
+def shape_measure(found: SeriesSummary) -> Measure:
+    """Return what a series is of.
+
+    Args:
+        found: the series as the store sums it up.
+    """
+    key, series = found.series.key, found.series
+    return Measure(
+        sid=found.sid,
+        name=key.measure,
+        display=series.display,
+        unit=key.unit,
+        device=key.device,
+        kind=series.kind,
+        stages=series.stages,
+        target=TARGETS.get((key.measure, key.unit)),
+        count=found.count,
+        first=found.first,
+        last=found.last,
+    )
+
+
+def load_recent(node: Node, session: Session, measure: Measure) -> MeasureView:
+    """Return a series in short.
+
+    Args:
+        node: the wired node.
+        session: a subject's own session.
+        measure: which series.
+    """
+    start = max(measure.first, measure.last - RECENT_DAYS * DAY_MS)
+    span = (start, measure.last + 1)
+    return sum_up(measure, load_window(node, session, measure.sid, span, _ENOUGH_POINTS))
 
 
 def load_window(
@@ -170,38 +211,25 @@ def load_window(
     return SeriesWindow(span[0], span[1], offset, tuple(points))
 
 
-def measure_view(found: SeriesSummary, recent: SeriesWindow) -> MeasureView:
+def sum_up(measure: Measure, recent: SeriesWindow) -> MeasureView:
     """Return a series in short.
 
     Args:
-        found: the series.
+        measure: what it is of.
         recent: its recent days.
     """
-    key, series = found.series.key, found.series
-    points = recent.points
-    target = TARGETS.get((key.measure, key.unit))
+    points, target = recent.points, measure.target
     in_range = None
     if target is not None and target.timed and all(point.count == 1 for point in points):
         in_range = _share(points, target)
     return MeasureView(
-        sid=found.sid,
-        measure=key.measure,
-        display=series.display,
-        unit=key.unit,
-        device=key.device,
-        kind=series.kind,
-        stages=series.stages,
-        target=target,
-        count=found.count,
-        first=found.first,
-        last=found.last,
+        measure=measure,
+        recent=recent,
         newest=points[-1] if points else None,
         low=min((point.low for point in points), default=None),
         high=max((point.high for point in points), default=None),
         in_range=in_range,
-        covered=len(points) if in_range is not None else 0,
         doubtful=_doubtful(points),
-        recent=recent,
     )
 
 

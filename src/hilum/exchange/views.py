@@ -7,14 +7,17 @@ a page has words for. Loading goes through the gate like everybody's reading and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hilum.errors import MalformedInputError
 from hilum.exchange import reading
+from hilum.record.parameters import parameter_number
+from hilum.record.query import TokenFilter, TokenValue, parse_query
 
 if TYPE_CHECKING:
     from hilum.exchange.node import Node
@@ -146,6 +149,18 @@ _DATE_FIELDS = (
     "created",
     "whenHandedOver",
 )
+_GOING_ON = frozenset({"active", "recurrence", "relapse", "in-progress"})
+_OBSERVATION_STATUS = (
+    "registered",
+    "preliminary",
+    "final",
+    "amended",
+    "corrected",
+    "cancelled",
+    "entered-in-error",
+    "unknown",
+)
+_PAGE = 1000
 _MARK_FIELDS = ("clinicalStatus", "status", "criticality", "class", "interpretation")
 
 
@@ -160,22 +175,56 @@ def load_person(node: Node, session: Session) -> Person:
     return Person("", "", "", made_up=False) if body is None else shape_person(body)
 
 
-def load_section(node: Node, session: Session, section: Section) -> list[Item]:
+def load_section(
+    node: Node, session: Session, section: Section, *, most: int | None = None
+) -> list[Item]:
     """Return the items of a section of the session's own record, newest first.
 
-    Readings of devices are not among the results; they have pages of their own.
+    What is going on now stands before what is over, whatever its date. Readings of devices are not
+    among the results; they have pages of their own.
 
     Args:
         node: the wired node.
         session: a subject's own session.
         section: which part.
+        most: at most so many of each FHIR type, the newest; None for all.
+
+    Raises:
+        UnavailableError: a receipt cannot be written.
     """
-    items = [
-        shape_item(body)
-        for kind in SECTION_TYPES[section]
-        for _, _, body in reading.search(node, session, kind, [])
+    bodies = [
+        body for kind in SECTION_TYPES[section] for body in _bodies(node, session, kind, most)
     ]
-    return sorted(items, key=lambda item: (item.date, item.id), reverse=True)
+    return sorted(map(shape_item, bodies), key=_order, reverse=True)
+
+
+def _bodies(node: Node, session: Session, kind: str, most: int | None) -> Iterator[bytes]:
+    pairs = [("patient", str(session.subject)), ("_count", str(most or _PAGE))]
+    query = parse_query(kind, pairs, strict=True)
+    if kind == "Observation":
+        query = replace(query, filters=(*query.filters, _stored_observations()))
+    after: tuple[int, int] | None = None
+    while True:
+        answer = reading.deliver(node, reading.find(node, session, query, after=after))
+        yield from (row.body for row in answer.rows)
+        after = answer.following
+        if after is None or most is not None:
+            return
+
+
+@cache
+def _stored_observations() -> TokenFilter:
+    """Return a filter that every stored Observation passes and no device reading answers to.
+
+    A status is required of each (FHIR R4, value set observation-status); series answer to the
+    parameter's own name only.
+    """
+    statuses = tuple(TokenValue(None, code) for code in _OBSERVATION_STATUS)
+    return TokenFilter("kept", parameter_number("Observation", "status"), statuses, is_bare=True)
+
+
+def _order(item: Item) -> tuple[bool, str, str]:
+    return not _GOING_ON.isdisjoint(item.marks), item.date, item.id
 
 
 def matching(items: Iterable[Item], words: str) -> list[Item]:

@@ -1,0 +1,106 @@
+"""Readings in words: values with their units, points of a chart, rows of its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hilum.portal.words import flag_words, unit_words
+from hilum.signals.model import Flag, Kind
+
+if TYPE_CHECKING:
+    from hilum.exchange.measures import Measure, MeasureView, Target
+    from hilum.portal.language import Language
+    from hilum.portal.timeline import Bin
+    from hilum.signals.model import Point
+
+__all__ = ["Readout"]
+
+_FORM_OF_BIN = {"hour": "MMMdHm", "day": "yMMMd", "month": "yMMMM"}
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """Says the values of one measure in one language.
+
+    Attributes:
+        language: to say them in.
+        measure: what they are of.
+    """
+
+    language: Language
+    measure: Measure
+
+    @property
+    def name(self) -> str:
+        """Name of the measure."""
+        return self.language.say(self.measure.display)
+
+    @property
+    def unit(self) -> str:
+        """Unit as people write it, or ""."""
+        if self.measure.kind == Kind.STAGE:
+            return ""
+        return unit_words(self.language, self.measure.unit)
+
+    def number(self, value: float) -> str:
+        """Return a value without its unit; large ones without digits after the point."""
+        return self.language.number(value, 0 if abs(value) >= 1000 else None)
+
+    def value(self, value: float) -> str:
+        """Return a value with its unit, or the name of a stage."""
+        if self.measure.kind == Kind.STAGE:
+            stages = self.measure.stages
+            number = round(value)
+            return self.language.say(stages[number].display) if number < len(stages) else ""
+        return f"{self.number(value)} {self.unit}".strip()
+
+    def newest(self, view: MeasureView) -> str:
+        """Return the newest value, marked where the device could not show it; "" for none."""
+        point = view.newest
+        return "" if point is None else self._bounded(point)
+
+    def _bounded(self, point: Point) -> str:
+        sign = ""
+        if point.count == 1:
+            sign = "< " if point.flags & Flag.OFF_SCALE_LOW else sign
+            sign = "> " if point.flags & Flag.OFF_SCALE_HIGH else sign
+        return sign + self.value(point.mean)
+
+    def when(self, point: Point | Bin) -> str:
+        """Return when a point was taken, by the clock of its device."""
+        at = point.t if hasattr(point, "t") else point.t_from
+        return self.language.instant(at, point.offset_minutes)
+
+    def range(self, low: float, high: float) -> str:
+        """Return a range with its unit."""
+        if low == high:
+            return self.value(low)
+        return f"{self.number(low)} – {self.value(high)}"
+
+    def target(self, target: Target) -> str:
+        """Return a target range in words."""
+        if target.low is None or target.high is None:
+            bound, sign = (target.high, "≤") if target.low is None else (target.low, "≥")
+            return f"{sign} {self.value(bound or 0.0)}"
+        return self.range(target.low, target.high)
+
+    def point(self, point: Point) -> str:
+        """Return what is read off a point of a line."""
+        if point.count == 1 or self.measure.kind == Kind.STAGE:
+            said = self._bounded(point)
+        else:
+            said = self.range(point.low, point.high)
+            said += self.language.ngettext(
+                " (%(count)s reading)", " (%(count)s readings)", point.count
+            )
+        remarks = flag_words(self.language, point.flags & ~Flag.GAP_BEFORE)
+        return f"{self.when(point)} · {said}" + (f" · {remarks}" if remarks else "")
+
+    def bin(self, one: Bin, size: str) -> str:
+        """Return what is read off a bar."""
+        return f"{self.period(one, size)} · {self.value(one.total)}"
+
+    def period(self, one: Bin, size: str) -> str:
+        """Return the hour, day or month of a bin."""
+        return self.language.moment(one.t_from, one.offset_minutes, _FORM_OF_BIN[size])
