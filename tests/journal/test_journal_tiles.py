@@ -167,7 +167,7 @@ def test_paths_are_spelled_as_the_specification_spells_them() -> None:
 
 
 @given(steps=st.lists(st.integers(1, 700), min_size=1, max_size=4))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_a_tree_grown_in_steps_has_the_tiles_of_one_grown_at_once(
     steps: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -184,3 +185,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def make_proof(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
     """Return the builder."""
     return lambda **wanted: make(tmp_path_factory.mktemp("log"), **wanted)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Return the path of Node.js; skip (fail under CI) where it is absent."""
+    found = shutil.which("node")
+    if found is None:
+        absent = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        absent("node is not on this machine")
+    return found or ""

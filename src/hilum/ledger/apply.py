@@ -91,7 +91,9 @@ def _change(cell: Cell, operation: Operation) -> Cell:
     needed = Rule.REPLACEABLE if operation.kind is Kind.SET else Rule.APPEND_ONLY
     if cell.rule != needed:
         raise ConflictError("rule-forbids", f"the rule of cell {cell.index} forbids this")
-    if operation.kind is Kind.APPEND and operation.size <= cell.size:
+    if operation.kind is Kind.SET:
+        return replace(next_cell, value=operation.value)
+    if operation.size <= cell.size:
         raise ConflictError("size-must-grow", f"cell {cell.index} only grows")
     return replace(next_cell, size=operation.size, value=operation.value)
 
