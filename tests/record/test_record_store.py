@@ -17,7 +17,13 @@ from hilum.record.resource import parse_resource
 
 
 def tree(own_id: str = "o1", **members: Any) -> dict[str, Any]:
-    return {"resourceType": "Observation", "id": own_id, "status": "final", "code": {"text": "x"}, **members}
+    return {
+        "resourceType": "Observation",
+        "id": own_id,
+        "status": "final",
+        "code": {"text": "x"},
+        **members,
+    }
 
 
 def parsed(own_id: str = "o1", **members: Any) -> Any:
@@ -30,7 +36,16 @@ def test_what_was_created_is_read_back(shelf: Any) -> None:
     )
     row = shelf.record.read(shelf.conn, shelf.access, "Observation", "o1")
     assert row == Row(
-        shelf.cid, version.rid, "Observation", "o1", 1, 1, 1_577_836_800_000, 5_000, version.body, Method.CREATE
+        shelf.cid,
+        version.rid,
+        "Observation",
+        "o1",
+        1,
+        1,
+        1_577_836_800_000,
+        5_000,
+        version.body,
+        Method.CREATE,
     )
     assert json.loads(row.body)["meta"] == {
         "versionId": "1",
@@ -188,7 +203,9 @@ def test_erasing_leaves_no_row_of_the_compartment_and_every_row_of_others(shelf:
     other = shelf.record.create_compartment(shelf.conn, "other", 1)
     shelf.record.apply(shelf.conn, [Create(other, parsed("kept"), "kept", 1)], 5)
     kept = shelf.record.count_rows(shelf.conn)
-    shelf.add(tree("a", subject={"reference": "Patient/pat"}, issued="2020-01-01T00:00:00Z"), tree("b"))
+    shelf.add(
+        tree("a", subject={"reference": "Patient/pat"}, issued="2020-01-01T00:00:00Z"), tree("b")
+    )
     shelf.record.apply(shelf.conn, [Update(shelf.cid, parsed("b"), "b", 1)], 6)
     assert shelf.record.erase(shelf.conn, shelf.cid) == 2
     assert shelf.record.count_rows(shelf.conn) == {**kept, "compartment": 1}
@@ -351,5 +368,12 @@ def test_the_schema_can_be_run_twice(shelf: Any) -> None:
 
     shelf.conn.executescript(SCHEMA)
     names = shelf.conn.execute("select name from sqlite_master where type = 'table'").fetchall()
-    assert {n for (n,) in names} == {"compartment", "resource", "history", "i_tok", "i_ref", "i_dat"}
+    assert {n for (n,) in names} == {
+        "compartment",
+        "resource",
+        "history",
+        "i_tok",
+        "i_ref",
+        "i_dat",
+    }
     assert isinstance(shelf.conn, sqlite3.Connection)

@@ -1,0 +1,175 @@
+"""The tables, the numbers, references, and what the capability statement claims."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from hilum.errors import MalformedInputError
+from hilum.record.capability import capability_statement
+from hilum.record.parameters import Kind, parameters_of
+from hilum.record.primitives import PRIMITIVES
+from hilum.record.query import parse_query
+from hilum.record.references import list_references, subject_references
+from hilum.record.resource import parse_resource
+from hilum.record.tables import numbers, tables
+from hilum.record.types import (
+    is_directory_type,
+    is_resource_type,
+    type_mask,
+    type_name,
+    type_names,
+    type_number,
+)
+from hilum.record.validate import validate
+
+
+def test_the_numbers_given_once_never_change() -> None:
+    types, codes = numbers()
+    first = "\n".join([*types[:146], *codes[:449]]).encode()
+    assert hashlib.sha256(first).hexdigest() == FIRST_NUMBERS
+    assert len(set(types)) == len(types) <= 192
+    assert len(set(codes)) == len(codes) < 1024
+
+
+FIRST_NUMBERS = "e0f2bcf18aa4dc4494e2cd7966ff8e462bbcf71605ba6b79f332accd0f279fd4"
+
+
+def test_the_tables_hold_r4_and_nothing_else() -> None:
+    assert len(type_names()) == 146
+    for stranger in ("SubscriptionStatus", "Citation", "UserConfiguration", "Resource"):
+        assert not is_resource_type(stranger)
+    assert tables().primitives == set(PRIMITIVES)
+    assert len(tables().parameters) == 1377
+
+
+def test_type_numbers_and_names_are_inverse() -> None:
+    for name in type_names():
+        assert type_name(type_number(name)) == name
+        assert type_mask([name]) == 1 << type_number(name)
+    for bad in (-1, 146, 10**6):
+        with pytest.raises(MalformedInputError):
+            type_name(bad)
+    with pytest.raises(MalformedInputError):
+        type_mask(["Patient", "Nonsense"])
+    assert is_directory_type("Practitioner")
+    assert not is_directory_type("Patient")
+
+
+def test_every_indexable_parameter_of_the_specification_is_indexed() -> None:
+    indexed = {kind.value for kind in Kind}
+    for fact in tables().parameters:
+        if fact.kind in indexed and fact.expression and fact.code not in {"_id", "_lastUpdated"}:
+            for base in fact.bases:
+                names = type_names() if base == "Resource" else [base]
+                for name in names:
+                    assert parameters_of(name)[fact.code].paths, (name, fact.code)
+
+
+def test_parameter_numbers_are_unique() -> None:
+    seen = [p.number for name in type_names() for p in parameters_of(name).values()]
+    assert len(set(seen)) == len(seen) > 1900
+
+
+SHAPES: list[tuple[str, str, set[tuple[str, ...]]]] = [
+    ("Observation", "code", {("code",)}),
+    (
+        "Observation",
+        "date",
+        {("effectiveDateTime",), ("effectivePeriod",), ("effectiveTiming",), ("effectiveInstant",)},
+    ),
+    ("Observation", "combo-code", {("code",), ("component", "code")}),
+    ("MedicationRequest", "code", {("medicationCodeableConcept",)}),
+    ("MedicationRequest", "medication", {("medicationReference",)}),
+    ("Condition", "onset-date", {("onsetDateTime",), ("onsetPeriod",)}),
+    ("Patient", "deceased", {("deceasedBoolean",), ("deceasedDateTime",)}),
+    ("Goal", "start-date", {("startDate",)}),
+    ("Observation", "_tag", {("meta", "tag")}),
+    ("Library", "composed-of", {("relatedArtifact", "resource")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code", "paths"), SHAPES)
+def test_expressions_become_paths(name: str, code: str, paths: set[tuple[str, ...]]) -> None:
+    found = {tuple(step.key for step in path.steps) for path in parameters_of(name)[code].paths}
+    assert found == paths
+
+
+SUBJECTS: list[tuple[dict[str, Any], set[str]]] = [
+    (
+        {"resourceType": "Patient", "id": "a", "link": [{"other": {"reference": "Patient/b"}}]},
+        {"a"},
+    ),
+    ({"resourceType": "Patient"}, set()),
+    ({"resourceType": "Observation", "subject": {"reference": "Patient/a"}}, {"a"}),
+    ({"resourceType": "Observation", "subject": {"reference": "Patient/a/_history/2"}}, {"a"}),
+    ({"resourceType": "Observation", "subject": {"reference": "Group/a"}}, set()),
+    (
+        {
+            "resourceType": "Observation",
+            "subject": {"reference": "Patient/a"},
+            "performer": [{"reference": "Practitioner/p"}, {"reference": "Patient/b"}],
+            "focus": [{"reference": "Patient/c"}],
+        },
+        {"a", "b"},
+    ),
+    ({"resourceType": "Coverage", "beneficiary": {"reference": "Patient/a"}}, {"a"}),
+    ({"resourceType": "Group", "member": [{"entity": {"reference": "Patient/a"}}]}, {"a"}),
+    ({"resourceType": "Organization", "id": "a"}, set()),
+    (
+        {
+            "resourceType": "AuditEvent",
+            "agent": [{"who": {"reference": "Patient/a"}}],
+            "entity": [{"what": {"reference": "Patient/b"}}],
+        },
+        {"a", "b"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("tree", "patients"), SUBJECTS)
+def test_a_resource_belongs_to_the_patients_of_its_compartment(
+    tree: dict[str, Any], patients: set[str]
+) -> None:
+    assert subject_references(parse_resource(json.dumps(tree).encode())) == patients
+
+
+def test_references_are_listed_with_their_places() -> None:
+    tree = {
+        "resourceType": "Observation",
+        "subject": {"reference": "Patient/1"},
+        "performer": [{"reference": "Practitioner/2"}, {"display": "x"}],
+        "contained": [{"resourceType": "Basic", "author": {"reference": "#"}}],
+    }
+    assert list(list_references(tree)) == [
+        ("Observation.subject.reference", "Patient/1"),
+        ("Observation.performer[0].reference", "Practitioner/2"),
+        ("Observation.contained[0].author.reference", "#"),
+    ]
+
+
+def test_the_capability_statement_claims_what_search_accepts() -> None:
+    data = capability_statement(date="2024-01-01", version="0.1.0", url="http://localhost/fhir")
+    assert validate(parse_resource(data)) == ()
+    statement = json.loads(data)
+    assert statement["fhirVersion"] == "4.0.1"
+    [rest] = statement["rest"]
+    assert [r["type"] for r in rest["resource"]] == list(type_names())
+    values = {"token": "a|b", "reference": "Patient/1", "date": "ge2020", "uri": "urn:x"}
+    for resource in rest["resource"]:
+        names = [p["name"] for p in resource["searchParam"]]
+        assert len(names) == len(set(names))
+        for parameter in resource["searchParam"]:
+            pair = (parameter["name"], values[parameter["type"]])
+            query = parse_query(resource["type"], [pair], strict=True)
+            assert len(query.filters) == 1
+
+
+def test_every_claimed_parameter_runs_and_finds_nothing_in_an_empty_store(shelf: Any) -> None:
+    values = {"token": "a|b,c", "reference": "Patient/1,x", "date": "ge2020", "uri": "urn:x"}
+    for name in ("Patient", "Observation", "Encounter", "MedicationRequest", "Practitioner"):
+        for code, parameter in parameters_of(name).items():
+            assert shelf.find(name, (code, values[parameter.kind])) == []
