@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,23 +19,23 @@ DAY = 86_400_000
 T0 = 20_000 * DAY
 
 
-def _place(cid, type_number, id, ver, seg):
+def _place(cid: Any, type_number: Any, id: Any, ver: Any, seg: Any) -> Any:
     return f"{cid}|{type_number}|{id}|{ver}|{seg}".encode()
 
 
-def seal(body, *, cid, type_number, id, ver, seg):
+def seal(body: Any, *, cid: Any, type_number: Any, id: Any, ver: Any, seg: Any) -> Any:
     nonce = (ver.to_bytes(4, "big") + id.encode()[-8:].rjust(8, b"_"))[:12]
     return nonce + CIPHER.encrypt(nonce, body, _place(cid, type_number, id, ver, seg))
 
 
-def open_sealed(sealed, *, cid, type_number, id, ver, seg):
+def open_sealed(sealed: Any, *, cid: Any, type_number: Any, id: Any, ver: Any, seg: Any) -> Any:
     try:
         return CIPHER.decrypt(sealed[:12], sealed[12:], _place(cid, type_number, id, ver, seg))
     except InvalidTag:
         raise VerificationError("seal", "altered or moved") from None
 
 
-def make_store():
+def make_store() -> Any:
     conn = sqlite3.connect(":memory:", isolation_level=None)
     for statement in SCHEMA.split(";"):
         conn.execute(statement)
@@ -50,8 +51,14 @@ def make_store():
 
 
 def series(
-    measure="heart-rate", *, device="Watch", unit="/min", loinc=("8867-4",), seg=128, **more
-):
+    measure: Any = "heart-rate",
+    *,
+    device: Any = "Watch",
+    unit: Any = "/min",
+    loinc: Any = ("8867-4",),
+    seg: Any = 128,
+    **more: Any,
+) -> Any:
     rules = more.pop("rules", Rules())
     key = SeriesKey(measure, device, unit, loinc)
     return Series(
@@ -59,5 +66,5 @@ def series(
     )
 
 
-def reading(t=T0, value=60, scale=0, **more):
+def reading(t: Any = T0, value: Any = 60, scale: Any = 0, **more: Any) -> Any:
     return Reading(t, more.pop("offset_minutes", 60), value, scale, **more)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import zstandard
 from hypothesis import given
@@ -25,7 +27,7 @@ READINGS = st.builds(
 )
 
 
-def _on(day, readings):
+def _on(day: Any, readings: Any) -> Any:
     placed = {(r.t_unix_ms, r.duration_ms): r for r in readings}
     for r in placed.values():
         r.t_unix_ms += day * DAY
@@ -33,12 +35,12 @@ def _on(day, readings):
 
 
 @given(st.lists(READINGS, min_size=1, max_size=30), PLACES)
-def test_a_day_comes_back_as_it_was(readings, day):
+def test_a_day_comes_back_as_it_was(readings: Any, day: Any) -> None:
     ordered = _on(day, readings)
     assert decode_chunk(encode_chunk(ordered, day=day, method=1), day=day) == ordered
 
 
-def test_a_steady_series_takes_few_bytes():
+def test_a_steady_series_takes_few_bytes() -> None:
     readings = [reading(t=i * 1000, value=60 + i % 7) for i in range(10_000)]
     assert len(encode_chunk(readings, day=0, method=1)) < 10_000
 
@@ -56,7 +58,7 @@ def test_a_steady_series_takes_few_bytes():
         zstandard.compress(b"\x01\x01\xff\xff\xff\xff" + (b"\x00" + b"\x00" * 8) * 8),
     ],
 )
-def test_what_is_no_chunk_is_refused(body):
+def test_what_is_no_chunk_is_refused(body: Any) -> None:
     with pytest.raises(MalformedInputError):
         decode_chunk(body, day=0)
 
@@ -75,7 +77,7 @@ SMALL = st.lists(
 
 
 @given(SMALL, SMALL)
-def test_merging_counts_every_reading_once_and_keeps_the_first(first, second):
+def test_merging_counts_every_reading_once_and_keeps_the_first(first: Any, second: Any) -> None:
     stored = merge_readings([], first).readings
     before = {(r.t_unix_ms, r.duration_ms): r.unscaled for r in stored}
     outcome = merge_readings(stored, second)
@@ -87,7 +89,7 @@ def test_merging_counts_every_reading_once_and_keeps_the_first(first, second):
 
 
 @given(SMALL)
-def test_replaying_adds_nothing(readings):
+def test_replaying_adds_nothing(readings: Any) -> None:
     once = merge_readings([], readings).readings
     again = merge_readings(once, readings)
     assert again.accepted == 0
@@ -95,7 +97,7 @@ def test_replaying_adds_nothing(readings):
 
 
 @given(SMALL, SMALL)
-def test_merging_in_either_order_fills_the_same_places(first, second):
+def test_merging_in_either_order_fills_the_same_places(first: Any, second: Any) -> None:
     one = merge_readings(merge_readings([], first).readings, second).readings
     two = merge_readings(merge_readings([], second).readings, first).readings
     assert [(r.t_unix_ms, r.duration_ms) for r in one] == [
@@ -119,7 +121,7 @@ NAMES = st.one_of(
 
 
 @given(NAMES)
-def test_an_id_names_its_reading(name):
+def test_an_id_names_its_reading(name: Any) -> None:
     text = format_id(name)
     assert parse_reading_id(text) == name
     assert len(text) <= 64
@@ -129,5 +131,5 @@ def test_an_id_names_its_reading(name):
 @pytest.mark.parametrize(
     "text", ["", "s-", "s-1-2", "S-1-2-3", "s-01-2-3", "h-1", "s-1-2-zzzzzz", "pat-1", "s-1-2-3\n"]
 )
-def test_what_names_no_reading_is_none(text):
+def test_what_names_no_reading_is_none(text: Any) -> None:
     assert parse_reading_id(text) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,30 +16,33 @@ from hilum.signals.pipeline import detect, read_payload
 NOW = 1_790_000_000_000
 HEADER = (
     '"Index","Timestamp (YYYY-MM-DDThh:mm:ss)","Event Type","Event Subtype","Patient Info","Device Info",'
-    '"Source Device ID","Glucose Value (mg/dL)","Insulin Value (u)","Carb Value (grams)","Duration (hh:mm:ss)",'
+    '"Source Device ID","Glucose Value (mg/dL)","Insulin Value (u)",'
+    '"Carb Value (grams)","Duration (hh:mm:ss)",'
     '"Glucose Rate of Change (mg/dL/min)","Transmitter Time (Long Integer)","Transmitter ID"'
 )
 
 
-def row(stamp, value="100", *, event="EGV", ticks="", session="T1"):
+def row(
+    stamp: Any, value: Any = "100", *, event: Any = "EGV", ticks: Any = "", session: Any = "T1"
+) -> Any:
     return (
         f'"9","{stamp}","{event}","","","","iPhone G6","{value}","","","","","{ticks}","{session}"'
     )
 
 
-def table(*rows, header=HEADER, end="\r\n"):
+def table(*rows: Any, header: Any = HEADER, end: Any = "\r\n") -> Any:
     return ("\ufeff" + header + end + end.join(rows) + end).encode()
 
 
-def read(body, zone="Europe/Berlin", **more):
+def read(body: Any, zone: Any = "Europe/Berlin", **more: Any) -> Any:
     return list(read_payload(io.BytesIO(body), Source.CLARITY, now_ms=NOW, zone=zone, **more))
 
 
-def readings_of(body, **more):
+def readings_of(body: Any, **more: Any) -> Any:
     return [r for batch in read(body, **more) for _, readings in batch.series for r in readings]
 
 
-def test_a_whole_export_is_read(material):
+def test_a_whole_export_is_read(material: Any) -> None:
     body = material("cgm-csv/Clarity_Export_synthetic.csv").read_bytes()
     assert detect(body[:65536]) is Source.CLARITY
     (batch,) = read(body)
@@ -54,7 +58,7 @@ def test_a_whole_export_is_read(material):
     assert all(r.flags & Flag.CLOCK for r in readings)  # its dates were moved to 1961
 
 
-def test_values_equal_a_plain_reading_of_the_file(material):
+def test_values_equal_a_plain_reading_of_the_file(material: Any) -> None:
     path = material("cgm-csv/Clarity_Export_synthetic.csv")
     cells = [line.split(",") for line in path.read_text("utf-8-sig").splitlines()[1:]]
     plain = [(c[1], c[7]) for c in cells if c[2] == "EGV" and c[7] != "Low"]
@@ -73,14 +77,14 @@ def test_values_equal_a_plain_reading_of_the_file(material):
 
 
 @pytest.mark.parametrize("word", ["Low", "LOW", "Niedrig", "Bas", "Bajo", "Laag"])
-def test_a_low_word_is_a_comparator_never_a_number_below_the_scale(word):
+def test_a_low_word_is_a_comparator_never_a_number_below_the_scale(word: Any) -> None:
     (only,) = readings_of(table(row("2024-03-01T08:00:00", word)))
     assert (only.unscaled, only.scale, only.comparator) == (40, 0, Comparator.LESS)
     assert only.flags == Flag.OFF_SCALE_LOW
 
 
 @pytest.mark.parametrize("word", ["High", "Hoch", "Élevé", "Alto"])
-def test_a_high_word_is_a_comparator(word):
+def test_a_high_word_is_a_comparator(word: Any) -> None:
     (only,) = readings_of(table(row("2024-03-01T08:00:00", word)))
     assert (only.unscaled, only.comparator, only.flags) == (
         400,
@@ -89,7 +93,7 @@ def test_a_high_word_is_a_comparator(word):
     )
 
 
-def test_a_german_export_with_semicolons_and_decimal_commas_is_read():
+def test_a_german_export_with_semicolons_and_decimal_commas_is_read() -> None:
     header = (
         "Index;Zeitstempel (JJJJ-MM-TTThh:mm:ss);Ereignistyp;Ereignissubtyp;Patienteninformation;"
         "Geräteinformation;Quellgerät-ID;Glukosewert (mmol/L);Insulinwert (u);Kohlenhydratwert (Gramm);"
@@ -112,14 +116,14 @@ def test_a_german_export_with_semicolons_and_decimal_commas_is_read():
     assert (meter.key.loinc, calibration.flags) == (("14743-9",), Flag.MANUAL)
 
 
-def test_rows_of_thirteen_columns_are_read():
+def test_rows_of_thirteen_columns_are_read() -> None:
     ragged = row("2024-03-01T08:00:00").rpartition(",")[0]
     header = HEADER.rpartition(",")[0]
     assert len(readings_of(table(ragged, header=header))) == 1
     assert len(readings_of(table(ragged))) == 1
 
 
-def test_local_times_need_a_known_zone():
+def test_local_times_need_a_known_zone() -> None:
     body = table(row("2024-03-01T08:00:00"))
     for zone in (None, "Mars/Olympus", "../etc/passwd"):
         with pytest.raises(MalformedInputError) as caught:
@@ -127,7 +131,7 @@ def test_local_times_need_a_known_zone():
         assert caught.value.where == "zone"
 
 
-def test_the_repeated_hour_is_resolved_by_ticks():
+def test_the_repeated_hour_is_resolved_by_ticks() -> None:
     zone, start = ZoneInfo("America/New_York"), datetime(2025, 11, 2, 4, 0, tzinfo=UTC)
     truth = [start + timedelta(minutes=5 * i) for i in range(48)]
     rows = [
@@ -140,7 +144,7 @@ def test_the_repeated_hour_is_resolved_by_ticks():
     assert {r.offset_minutes for r in got} == {-240, -300}
 
 
-def test_the_repeated_hour_without_ticks_is_flagged():
+def test_the_repeated_hour_without_ticks_is_flagged() -> None:
     (first, second) = readings_of(
         table(row("2025-11-02T00:59:00"), row("2025-11-02T01:30:00")), zone="America/New_York"
     )
@@ -148,22 +152,22 @@ def test_the_repeated_hour_without_ticks_is_flagged():
     assert second.offset_minutes == -240
 
 
-def test_ticks_of_another_sensor_or_a_restarted_counter_prove_nothing():
+def test_ticks_of_another_sensor_or_a_restarted_counter_prove_nothing() -> None:
     zone = ZoneInfo("America/New_York")
-    before = datetime(2025, 11, 2, 0, 30)
-    inside = datetime(2025, 11, 2, 1, 30)
+    before = datetime.fromisoformat("2025-11-02T00:30:00")
+    inside = datetime.fromisoformat("2025-11-02T01:30:00")
     other = [LocalTime(before, 10_000, "A"), LocalTime(inside, 13_600, "B")]
     restarted = [LocalTime(before, 9_000_000, "A"), LocalTime(inside, 20, "A")]
     for times in (other, restarted):
         assert resolve_local(times, zone)[1].flags == Flag.AMBIGUOUS_HOUR
 
 
-def test_a_wall_time_that_the_clocks_skip_is_flagged():
+def test_a_wall_time_that_the_clocks_skip_is_flagged() -> None:
     (only,) = readings_of(table(row("2025-03-09T02:30:00")), zone="America/New_York")
     assert only.flags == Flag.CLOCK
 
 
-def test_bad_rows_are_refused_by_line_and_the_rest_goes_on():
+def test_bad_rows_are_refused_by_line_and_the_rest_goes_on() -> None:
     body = table(
         row("2024-03-01T08:00:00"),
         row("not a time"),
@@ -176,7 +180,7 @@ def test_bad_rows_are_refused_by_line_and_the_rest_goes_on():
     assert sum(len(r) for _, r in batch.series) == 2
 
 
-def test_batches_are_bounded():
+def test_batches_are_bounded() -> None:
     rows = [row(f"2024-03-01T08:{m:02d}:00") for m in range(60)]
     assert [sum(len(r) for _, r in b.series) for b in read(table(*rows), batch_size=25)] == [
         25,
@@ -188,7 +192,7 @@ def test_batches_are_bounded():
 @pytest.mark.parametrize(
     "body", [b"", b"a,b,c\n1,2,3\n", b"\xff\xfe\x00", HEADER.replace("mg/dL", "x").encode()]
 )
-def test_what_is_no_clarity_export_is_refused(body):
+def test_what_is_no_clarity_export_is_refused(body: Any) -> None:
     assert detect(body) is None
     with pytest.raises(MalformedInputError):
         read(body)
@@ -198,19 +202,19 @@ def test_what_is_no_clarity_export_is_refused(body):
     ("text", "ms", "offset"),
     [("1970-01-01T00:00:00Z", 0, 0), ("1969-12-31T23:59:59.500-05:00", 17_999_500, -300)],
 )
-def test_instants_are_read_with_their_offset(text, ms, offset):
+def test_instants_are_read_with_their_offset(text: Any, ms: Any, offset: Any) -> None:
     assert parse_instant(text) == (ms, offset)
 
 
 @pytest.mark.parametrize(
     "text", ["2024", "2024-01-01", "2024-01-01T00:00:00", "x", "", "9999-12-31T23:59:59-14:00"]
 )
-def test_what_is_no_instant_is_refused(text):
+def test_what_is_no_instant_is_refused(text: Any) -> None:
     with pytest.raises(MalformedInputError):
         parse_instant(text)
 
 
 @pytest.mark.parametrize("ms", [0, 1, 999, -1, -12_345_678_901, 1_790_000_000_123])
 @pytest.mark.parametrize("offset", [0, 60, -210, 345, 840])
-def test_an_instant_written_is_read_back(ms, offset):
+def test_an_instant_written_is_read_back(ms: Any, offset: Any) -> None:
     assert parse_instant(instant_text(ms, offset)) == (ms, offset)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ NOW = 1_790_000_000_000
 TEMPLATE = load_template("fhir-device")
 
 
-def observation(**changes):
+def observation(**changes: Any) -> Any:
     body = {
         "resourceType": "Observation",
         "status": "final",
@@ -28,23 +29,23 @@ def observation(**changes):
     return {k: v for k, v in body.items() if v is not None}
 
 
-def mapped(body):
+def mapped(body: Any) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return map_observation(raw, TEMPLATE, now_ms=NOW)
 
 
-def read(body):
+def read(body: Any) -> Any:
     return list(read_payload(io.BytesIO(body), Source.FHIR, now_ms=NOW))
 
 
-def test_decimals_keep_their_digits():
+def test_decimals_keep_their_digits() -> None:
     raw = json.dumps(observation()).replace('"value": 60', '"value": 60.00').encode()
     ((mapping, device, reading),) = mapped(raw)
     assert (reading.unscaled, reading.scale) == (6000, 2)
     assert (mapping.series.key.measure, device, reading.offset_minutes) == ("heart-rate", "d1", 60)
 
 
-def test_a_comparator_survives_and_flags():
+def test_a_comparator_survives_and_flags() -> None:
     quantity = {
         "value": 40,
         "comparator": "<",
@@ -56,7 +57,7 @@ def test_a_comparator_survives_and_flags():
     assert (reading.comparator, reading.flags) == (Comparator.LESS, Flag.OFF_SCALE_LOW)
 
 
-def test_a_period_gives_the_duration():
+def test_a_period_gives_the_duration() -> None:
     period = {"start": "2024-01-01T08:00:00Z", "end": "2024-01-01T08:10:00.5Z"}
     ((_, _, reading),) = mapped(observation(effectiveDateTime=None, effectivePeriod=period))
     assert reading.duration_ms == 600_500
@@ -89,12 +90,12 @@ def test_a_period_gives_the_duration():
         },
     ],
 )
-def test_what_is_no_device_reading_is_refused(changes):
+def test_what_is_no_device_reading_is_refused(changes: Any) -> None:
     with pytest.raises(MalformedInputError):
         mapped(observation(**changes))
 
 
-def test_unknown_codes_and_units_give_nothing():
+def test_unknown_codes_and_units_give_nothing() -> None:
     assert (
         mapped(observation(code={"coding": [{"system": "http://loinc.org", "code": "1-8"}]})) == []
     )
@@ -114,7 +115,7 @@ def test_unknown_codes_and_units_give_nothing():
         ("numeric-spo2-alarm.json", {"oxygen-saturation"}),
     ],
 )
-def test_examples_of_the_phd_guide_are_read(material, name, measures):
+def test_examples_of_the_phd_guide_are_read(material: Any, name: Any, measures: Any) -> None:
     body = material(f"hl7-phd/{name}").read_bytes()
     assert is_device_reading(body)
     (batch,) = read(body)
@@ -122,7 +123,7 @@ def test_examples_of_the_phd_guide_are_read(material, name, measures):
     assert batch.refused == []
 
 
-def test_a_continuous_bundle_becomes_three_series(material):
+def test_a_continuous_bundle_becomes_three_series(material: Any) -> None:
     (batch,) = read(material("hl7-phd/bundle-continuousnonin.json").read_bytes())
     assert {s.key.measure: len(r) for s, r in batch.series} == {
         "oxygen-saturation": 12,
@@ -135,7 +136,7 @@ def test_a_continuous_bundle_becomes_three_series(material):
     assert batch.not_mapped == {"Observation": 1}  # battery charge
 
 
-def test_ndjson_is_read_line_by_line():
+def test_ndjson_is_read_line_by_line() -> None:
     lines = [
         json.dumps(observation(effectiveDateTime=f"2024-01-01T08:{m:02d}:00Z")) for m in range(50)
     ]
@@ -148,12 +149,12 @@ def test_ndjson_is_read_line_by_line():
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b"\xff"])
-def test_what_is_no_fhir_json_is_refused(body):
+def test_what_is_no_fhir_json_is_refused(body: Any) -> None:
     with pytest.raises(MalformedInputError):
         read(body)
 
 
-def test_fhir_is_never_claimed_by_detection():
+def test_fhir_is_never_claimed_by_detection() -> None:
     assert detect(json.dumps(observation()).encode()) is None
     assert not is_device_reading(b"{")
     assert not is_device_reading(json.dumps(observation(device=None)).encode())

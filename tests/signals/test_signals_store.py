@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,27 +25,29 @@ MINUTE = 60_000
 LOINC = "http://loinc.org"
 
 
-def open_to(*permits, denies=(), actions=Action.READ | Action.SEARCH, cid=1):
+def open_to(
+    *permits: Any, denies: Any = (), actions: Any = Action.READ | Action.SEARCH, cid: Any = 1
+) -> Any:
     return Access(cid, actions, permits, denies)
 
 
-def found(conn, store, access=ALL, **wanted):
+def found(conn: Any, store: Any, access: Any = ALL, **wanted: Any) -> Any:
     rows = store.find(conn, access, Filter(**wanted), limit=10_000)
     return [json.loads(row.body) for row in rows]
 
 
-def codes(*tokens):
+def codes(*tokens: Any) -> Any:
     return (tuple(tokens),)
 
 
-def dates(*texts):
+def dates(*texts: Any) -> Any:
     return tuple((parse_date_value(text, where="date"),) for text in texts)
 
 
 # -- placing ------------------------------------------------------------------------------------
 
 
-def test_replaying_a_batch_adds_no_rows_and_changes_nothing():
+def test_replaying_a_batch_adds_no_rows_and_changes_nothing() -> None:
     conn, store = make_store()
     batch = [(series(), [reading(T0 + i * 7 * 3_600_000) for i in range(20)])]
     first = store.place(conn, 1, batch, at=T0)
@@ -56,7 +59,7 @@ def test_replaying_a_batch_adds_no_rows_and_changes_nothing():
     assert list(conn.execute("select * from chunk")) == before
 
 
-def test_another_value_for_the_same_instant_is_refused_and_the_first_stays():
+def test_another_value_for_the_same_instant_is_refused_and_the_first_stays() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading(value=60)])], at=T0)
     answer = store.place(conn, 1, [(series(), [reading(value=61, origin=7)])], at=T0)
@@ -66,7 +69,7 @@ def test_another_value_for_the_same_instant_is_refused_and_the_first_stays():
     assert body["valueQuantity"]["value"] == 60
 
 
-def test_two_devices_two_units_and_two_people_are_kept_apart():
+def test_two_devices_two_units_and_two_people_are_kept_apart() -> None:
     conn, store = make_store()
     for cid, made in (
         (1, series()),
@@ -80,14 +83,14 @@ def test_two_devices_two_units_and_two_people_are_kept_apart():
     assert len(found(conn, store, open_to(Window(255), cid=2))) == 1
 
 
-def test_impossible_instants_and_durations_are_refused():
+def test_impossible_instants_and_durations_are_refused() -> None:
     conn, store = make_store()
     bad = [reading(t=1 << 53), reading(duration_ms=-1), reading(duration_ms=1 << 31), reading()]
     answer = store.place(conn, 1, [(series(), bad)], at=T0)
     assert (answer.accepted, answer.refused_count) == (1, 3)
 
 
-def test_a_newer_template_renews_the_meaning_but_not_the_segment():
+def test_a_newer_template_renews_the_meaning_but_not_the_segment() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading()])], at=T0)
     newer = series(loinc=("8867-4", "40443-4"), seg=128 | 16, rules=Rules(high=50))
@@ -109,8 +112,10 @@ BATCHES = st.lists(
 
 @settings(max_examples=40)
 @given(BATCHES, st.randoms(use_true_random=False))
-def test_the_store_does_not_depend_on_how_readings_are_cut_into_batches(batches, rng):
-    def stored(parts):
+def test_the_store_does_not_depend_on_how_readings_are_cut_into_batches(
+    batches: Any, rng: Any
+) -> None:
+    def stored(parts: Any) -> Any:
         conn, store = make_store()
         for part in parts:
             by_device = {
@@ -154,7 +159,7 @@ WINDOWS = st.builds(
 )
 
 
-def _touches(window, facts, *, permit):
+def _touches(window: Any, facts: Any, *, permit: Any) -> Any:
     seg, hashes, t, name = facts
     inside = seg & ~window.segments == 0 if permit else seg & window.segments != 0
     return (
@@ -171,7 +176,7 @@ def _touches(window, facts, *, permit):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(WINDOWS, max_size=3), st.lists(WINDOWS, max_size=2))
-def test_what_is_found_equals_a_naive_filter_over_all_readings(permits, denies):
+def test_what_is_found_equals_a_naive_filter_over_all_readings(permits: Any, denies: Any) -> None:
     conn, store = make_store()
     facts = {}
     for measure, code, seg in MEASURES:
@@ -190,7 +195,7 @@ def test_what_is_found_equals_a_naive_filter_over_all_readings(permits, denies):
             )
     names = sorted(facts)
 
-    def real(window):
+    def real(window: Any) -> Any:
         picked = frozenset(facts[names[5 * n]][3] for n in window.instances)
         return Window(**{**{f: getattr(window, f) for f in window.__slots__}, "instances": picked})
 
@@ -214,14 +219,14 @@ def test_what_is_found_equals_a_naive_filter_over_all_readings(permits, denies):
 
 
 @pytest.mark.parametrize("actions", [Action(0), Action.EXPORT, Action.CONTRIBUTE])
-def test_without_read_or_search_nothing_is_there(actions):
+def test_without_read_or_search_nothing_is_there(actions: Any) -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading()])], at=T0)
     assert found(conn, store, open_to(Window(255), actions=actions)) == []
     assert found(conn, store, open_to()) == []
 
 
-def test_another_compartment_sees_nothing():
+def test_another_compartment_sees_nothing() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading()])], at=T0)
     (row,) = store.find(conn, ALL, Filter())
@@ -233,7 +238,7 @@ def test_another_compartment_sees_nothing():
 # -- search ----------------------------------------------------------------------------------------
 
 
-def test_pages_joined_are_the_whole_in_order():
+def test_pages_joined_are_the_whole_in_order() -> None:
     conn, store = make_store()
     for device in ("a", "b", "c"):
         readings = [
@@ -250,7 +255,7 @@ def test_pages_joined_are_the_whole_in_order():
     assert paged == whole
 
 
-def test_codes_are_found_with_and_without_system():
+def test_codes_are_found_with_and_without_system() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading()]), (series("x", loinc=()), [reading()])], at=T0)
     for token in ((LOINC, "8867-4"), (None, "8867-4"), (LOINC, None)):
@@ -279,16 +284,16 @@ def test_codes_are_found_with_and_without_system():
         (["2023"], set()),
     ],
 )
-def test_dates_select_by_their_prefix(texts, hours):
+def test_dates_select_by_their_prefix(texts: Any, hours: Any) -> None:
     conn, store = make_store()
-    assert T0 == parse_date_value("2024-10-04T00:00:00Z", where="").interval.lo
+    assert parse_date_value("2024-10-04T00:00:00Z", where="").interval.lo == T0
     readings = [reading(T0 + h * 3_600_000, offset_minutes=0) for h in range(0, 36, 6)]
     store.place(conn, 1, [(series(), readings)], at=T0)
     rows = store.find(conn, ALL, Filter(dates=dates(*texts)))
     assert {(row.ts - T0) // 3_600_000 for row in rows} == hours
 
 
-def test_a_date_without_zone_means_the_day_where_it_was_measured():
+def test_a_date_without_zone_means_the_day_where_it_was_measured() -> None:
     conn, store = make_store()
     late = reading(T0 + 23 * 3_600_000, offset_minutes=120)  # 01:00 of the next day there
     store.place(conn, 1, [(series(), [late])], at=T0)
@@ -296,7 +301,7 @@ def test_a_date_without_zone_means_the_day_where_it_was_measured():
     assert len(found(conn, store, dates=dates("2024-10-05"))) == 1
 
 
-def test_last_updated_is_searched():
+def test_last_updated_is_searched() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading()])], at=T0 + 5 * DAY)
     assert len(found(conn, store, updated=dates("ge2024-10-09"))) == 1
@@ -306,14 +311,14 @@ def test_last_updated_is_searched():
 # -- rendering ---------------------------------------------------------------------------------------
 
 
-def _pressure(conn, store, *, times=(0,), diastolic=True):
+def _pressure(conn: Any, store: Any, *, times: Any = (0,), diastolic: Any = True) -> Any:
     sides = (("systolic", "8480-6", 120), ("diastolic", "8462-4", 80))
     for side, code, value in sides[: 2 if diastolic else 1]:
         made = series(f"blood-pressure-{side}", unit="mm[Hg]", loinc=(code,))
         store.place(conn, 1, [(made, [reading(T0 + t * MINUTE, value) for t in times])], at=T0)
 
 
-def test_both_pressures_of_one_instant_are_one_panel():
+def test_both_pressures_of_one_instant_are_one_panel() -> None:
     conn, store = make_store()
     _pressure(conn, store, times=(0, 5))
     bodies = found(conn, store, codes=codes((LOINC, "85354-9")))
@@ -322,7 +327,7 @@ def test_both_pressures_of_one_instant_are_one_panel():
     assert found(conn, store, codes=codes((LOINC, "8480-6"))) == []
 
 
-def test_a_pressure_alone_is_found_by_its_own_code():
+def test_a_pressure_alone_is_found_by_its_own_code() -> None:
     conn, store = make_store()
     _pressure(conn, store, diastolic=False)
     (body,) = found(conn, store, codes=codes((LOINC, "8480-6")))
@@ -330,7 +335,7 @@ def test_a_pressure_alone_is_found_by_its_own_code():
     assert found(conn, store, codes=codes((LOINC, "85354-9"))) == []
 
 
-def test_a_hidden_half_of_a_panel_stays_hidden():
+def test_a_hidden_half_of_a_panel_stays_hidden() -> None:
     conn, store = make_store()
     _pressure(conn, store)
     hidden = Window(255, codes=frozenset({HASHES.coding(LOINC, "8462-4")}))
@@ -339,7 +344,7 @@ def test_a_hidden_half_of_a_panel_stays_hidden():
     assert body["valueQuantity"]["value"] == 120
 
 
-def test_a_panel_permitted_by_its_id_shows_both_halves():
+def test_a_panel_permitted_by_its_id_shows_both_halves() -> None:
     conn, store = make_store()
     _pressure(conn, store, times=(0, 5))
     row = store.find(conn, ALL, Filter())[0]
@@ -349,7 +354,7 @@ def test_a_panel_permitted_by_its_id_shows_both_halves():
     assert len(body["component"]) == 2
 
 
-def test_dense_readings_are_one_row_per_hour_with_every_value():
+def test_dense_readings_are_one_row_per_hour_with_every_value() -> None:
     conn, store = make_store()
     starts = [T0 + s * 1000 for s in range(7200) if s % 100 != 50]
     store.place(
@@ -365,7 +370,7 @@ def test_dense_readings_are_one_row_per_hour_with_every_value():
     assert store.fetch(conn, ALL, rows[0].id) == rows[0]
 
 
-def test_an_hour_is_cut_to_the_period_that_may_be_seen():
+def test_an_hour_is_cut_to_the_period_that_may_be_seen() -> None:
     conn, store = make_store()
     store.place(conn, 1, [(series(), [reading(T0 + s * 1000) for s in range(3600)])], at=T0)
     access = open_to(Window(255, data_from=T0 + 600_000, data_until=T0 + 1_200_000))
@@ -374,7 +379,7 @@ def test_an_hour_is_cut_to_the_period_that_may_be_seen():
     assert body["effectivePeriod"]["start"].startswith("2024-10-04T01:10:00+01:00")
 
 
-def test_off_scale_samples_are_letters_and_limits():
+def test_off_scale_samples_are_letters_and_limits() -> None:
     conn, store = make_store()
     values = [reading(T0 + s * 1000, value=100) for s in range(60)]
     values[5] = reading(T0 + 5000, value=40, comparator=1, flags=int(Flag.OFF_SCALE_LOW))
@@ -385,7 +390,7 @@ def test_off_scale_samples_are_letters_and_limits():
     assert sampled["lowerLimit"] == 40
 
 
-def test_every_shape_of_row_is_a_valid_observation():
+def test_every_shape_of_row_is_a_valid_observation() -> None:
     conn, store = make_store()
     _pressure(conn, store, times=(0, 5))
     stages = series("sleep", unit="{stage}", loinc=(), kind=Kind.STAGE, stages=(Stage("a", "A"),))
@@ -408,7 +413,7 @@ def test_every_shape_of_row_is_a_valid_observation():
         assert store.fetch(conn, ALL, row.id) == row
 
 
-def test_digits_offset_and_quality_are_in_the_rendered_text():
+def test_digits_offset_and_quality_are_in_the_rendered_text() -> None:
     conn, store = make_store()
     store.place(
         conn,
@@ -426,7 +431,7 @@ def test_digits_offset_and_quality_are_in_the_rendered_text():
 # -- charts, upkeep ------------------------------------------------------------------------------------
 
 
-def test_a_chart_keeps_extremes_gaps_flags_and_totals():
+def test_a_chart_keeps_extremes_gaps_flags_and_totals() -> None:
     conn, store = make_store()
     readings = [
         reading(T0 + i * 300_000, value=100 + i % 50) for i in range(800) if not 400 <= i < 450
@@ -449,7 +454,7 @@ def test_a_chart_keeps_extremes_gaps_flags_and_totals():
     assert store.window(conn, open_to(), summary.sid, **span, max_points=10) == []
 
 
-def test_readings_are_paged_by_their_start():
+def test_readings_are_paged_by_their_start() -> None:
     conn, store = make_store()
     store.place(
         conn, 1, [(series(), [reading(T0 + h * 3_600_000, value=h) for h in range(60)])], at=T0
@@ -464,14 +469,14 @@ def test_readings_are_paged_by_their_start():
     assert [r.unscaled for r in got] == list(range(1, 50))
 
 
-def _filled():
+def _filled() -> Any:
     conn, store = make_store()
     _pressure(conn, store, times=range(0, 4000, 90))
     store.place(conn, 2, [(series(), [reading()])], at=T0)
     return conn, store
 
 
-def test_an_export_restored_elsewhere_answers_the_same():
+def test_an_export_restored_elsewhere_answers_the_same() -> None:
     conn, store = _filled()
     lines = [json.loads(json.dumps(line)) for line in store.export_lines(conn, 1)]
     empty, other = make_store()
@@ -484,7 +489,7 @@ def test_an_export_restored_elsewhere_answers_the_same():
     assert other.place(empty, 1, [(made, [reading(T0, 120)])], at=T0).duplicate == 1
 
 
-def test_a_restore_into_a_taken_place_is_a_conflict():
+def test_a_restore_into_a_taken_place_is_a_conflict() -> None:
     conn, store = _filled()
     lines = list(store.export_lines(conn, 1))
     with pytest.raises(ConflictError):
@@ -507,7 +512,7 @@ def test_a_restore_into_a_taken_place_is_a_conflict():
         {"columns": None},
     ],
 )
-def test_a_bad_line_is_refused(change):
+def test_a_bad_line_is_refused(change: Any) -> None:
     conn, store = _filled()
     chunk = next(line for line in store.export_lines(conn, 1) if line["kind"] == "chunk")
     store.erase(conn, 2)
@@ -516,7 +521,7 @@ def test_a_bad_line_is_refused(change):
         store.restore_line(conn, 1, chunk | change)
 
 
-def test_erasing_leaves_no_row_of_that_person():
+def test_erasing_leaves_no_row_of_that_person() -> None:
     conn, store = _filled()
     assert store.erase(conn, 1) == 2
     assert found(conn, store) == []
@@ -539,14 +544,14 @@ def test_erasing_leaves_no_row_of_that_person():
         ("delete from series where cid = 2", "without series"),
     ],
 )
-def test_check_names_what_does_not_fit(damage, says):
+def test_check_names_what_does_not_fit(damage: Any, says: Any) -> None:
     conn, store = _filled()
     assert store.check(conn) == []
     conn.execute(damage)
     assert any(says in problem for problem in store.check(conn))
 
 
-def test_a_chunk_put_in_anothers_place_does_not_open():
+def test_a_chunk_put_in_anothers_place_does_not_open() -> None:
     conn, store = _filled()
     conn.execute(
         "update chunk set body = (select body from chunk order by sid desc, day desc limit 1)"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections import Counter
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from signals_store import make_store
@@ -18,17 +20,17 @@ NOW = START + 400 * 86_400_000
 ALL = Access(1, Action.READ | Action.SEARCH, (Window(255),))
 
 
-def apple(seed=1, days=3):
+def apple(seed: Any = 1, days: Any = 3) -> Any:
     return b"".join(apple_export_xml(seed, START, days, "Europe/Berlin"))
 
 
-def test_the_same_seed_gives_the_same_bytes():
+def test_the_same_seed_gives_the_same_bytes() -> None:
     assert apple() == apple()
     assert apple() != apple(seed=2)
     assert clarity_csv(1, START, 2, "Asia/Tokyo") == clarity_csv(1, START, 2, "Asia/Tokyo")
 
 
-def test_a_made_up_clarity_export_has_what_real_ones_have():
+def test_a_made_up_clarity_export_has_what_real_ones_have() -> None:
     body = clarity_csv(7, START, 14, "Europe/Berlin")  # the clocks change on day 9
     assert detect(body[:65536]) is Source.CLARITY
     (batch,) = read_payload(io.BytesIO(body), Source.CLARITY, now_ms=NOW, zone="Europe/Berlin")
@@ -42,11 +44,11 @@ def test_a_made_up_clarity_export_has_what_real_ones_have():
     assert max(values) > 180
     assert {r.offset_minutes for r in glucose} == {60, 120}
     assert not any(r.flags & (Flag.CLOCK | Flag.AMBIGUOUS_HOUR) for r in glucose)
-    steps = Counter(b.t_unix_ms - a.t_unix_ms for a, b in zip(glucose, glucose[1:], strict=False))
+    steps = Counter(b.t_unix_ms - a.t_unix_ms for a, b in itertools.pairwise(glucose))
     assert max(steps) > 3_600_000  # the gap
 
 
-def test_a_made_up_apple_export_goes_through_and_is_judged_mostly_good():
+def test_a_made_up_apple_export_goes_through_and_is_judged_mostly_good() -> None:
     conn, store = make_store()
     accepted = seen = 0
     for batch in read_payload(io.BytesIO(apple()), Source.APPLE_XML, now_ms=NOW):
@@ -64,6 +66,6 @@ def test_a_made_up_apple_export_goes_through_and_is_judged_mostly_good():
         assert sum(r.score for r in readings) / len(readings) >= 80
 
 
-def test_the_source_says_that_it_is_made_up():
+def test_the_source_says_that_it_is_made_up() -> None:
     assert b"Synthetic" in apple()
     assert b"Synthetic" in clarity_csv(1, START, 1, "UTC")

@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from functools import lru_cache
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ NAMES = ["apple-health", "dexcom-clarity", "fhir-device"]
 
 
 @pytest.fixture(scope="module")
-def dimension():
+def dimension() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the parser's dependencies warn on import
         from ucumvert import PintUcumRegistry, get_ucum_parser
@@ -23,7 +24,7 @@ def dimension():
         registry, parser = PintUcumRegistry(), get_ucum_parser()
 
     @lru_cache
-    def find(code):
+    def find(code: Any) -> Any:
         try:
             parser.parse(code)
             plain = re.sub(r"\{[^}]*\}", "", code)  # annotations have no dimension
@@ -35,12 +36,12 @@ def dimension():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_unit_and_code_of_our_templates_passes_lint(name, dimension):
+def test_every_unit_and_code_of_our_templates_passes_lint(name: Any, dimension: Any) -> None:
     assert lint_entries(entries_of(load_template(name)), dimension=dimension) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ranges_are_ordered_and_rules_positive(name):
+def test_ranges_are_ordered_and_rules_positive(name: Any) -> None:
     for mapping in load_template(name).mappings.values():
         rules = mapping.series.rules
         assert rules.low is None or rules.high is None or rules.low < rules.high
@@ -49,7 +50,7 @@ def test_ranges_are_ordered_and_rules_positive(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ranges_name_units_that_the_type_has(name):
+def test_ranges_name_units_that_the_type_has(name: Any) -> None:
     for mapping in load_template(name).mappings.values():
         series = mapping.series
         same = [
@@ -60,7 +61,7 @@ def test_ranges_name_units_that_the_type_has(name):
         assert len(set(same)) == 1
 
 
-def test_every_shipped_loinc_code_is_used_and_has_its_check_digit():
+def test_every_shipped_loinc_code_is_used_and_has_its_check_digit() -> None:
     used = {
         c for n in NAMES for m in load_template(n).mappings.values() for c in m.series.key.loinc
     }
@@ -68,7 +69,7 @@ def test_every_shipped_loinc_code_is_used_and_has_its_check_digit():
     assert all(is_loinc_code(code) for code in load_loinc())
 
 
-def test_apple_template_maps_every_quantity_type_of_the_public_list(material):
+def test_apple_template_maps_every_quantity_type_of_the_public_list(material: Any) -> None:
     given = json.loads(material("healthkit-on-fhir/HKSampleMapping.json").read_text())
     quantities = set(given["HKQuantitySamples"])
     template = load_template("apple-health")
@@ -78,7 +79,9 @@ def test_apple_template_maps_every_quantity_type_of_the_public_list(material):
     assert len(coded) >= 30
 
 
-def test_lint_finds_the_known_defects_of_a_public_mapping_file(material, dimension):
+def test_lint_finds_the_known_defects_of_a_public_mapping_file(
+    material: Any, dimension: Any
+) -> None:
     given = json.loads(material("healthkit-on-fhir/HKSampleMapping.json").read_text())
     entries = []
     for name, entry in given["HKQuantitySamples"].items():
@@ -92,7 +95,7 @@ def test_lint_finds_the_known_defects_of_a_public_mapping_file(material, dimensi
     assert any("LP203183-1 is not a LOINC code" in line for line in found)
 
 
-def test_measures_of_two_sources_agree_on_their_codes():
+def test_measures_of_two_sources_agree_on_their_codes() -> None:
     apple = {
         m.series.key.measure: m.series.key for m in load_template("apple-health").mappings.values()
     }
@@ -110,17 +113,18 @@ def test_measures_of_two_sources_agree_on_their_codes():
         "{id: x, version: 1, groups: [{category: c, types: {A: {display: a}}}]}",
         "{id: x, version: 1, groups: [{category: c, units: [m], types: {A: {display: a, sort: b}}}]}",
         "{id: x, version: 1, groups: [{category: c, units: [m], types: {A: a, B: {display: b, also: [A]}}}]}",
-        "{id: x, version: 1, groups: [{category: c, types: {A: {display: a, units: {m: {ucum: m, factor: 1/3}}}}}]}",
+        "{id: x, version: 1, groups: [{category: c, types: {A: {display: a,"
+        " units: {m: {ucum: m, factor: 1/3}}}}}]}",
         "{id: x, version: 1, groups: [{category: c, units: [m], types: {A: {display: a, segments: [XXX]}}}]}",
         "id: [",
     ],
 )
-def test_a_bad_template_is_refused(text):
+def test_a_bad_template_is_refused(text: Any) -> None:
     with pytest.raises(MalformedInputError):
         parse_template(text, where="test")
 
 
-def test_a_type_left_out_has_its_reason():
+def test_a_type_left_out_has_its_reason() -> None:
     template = load_template("apple-health")
     assert "episode" in template.reason("Workout")
     assert template.reason("HKQuantityTypeIdentifierHeartRate") == "unit not known for this type"

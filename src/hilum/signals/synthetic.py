@@ -25,7 +25,7 @@ _HEADER = (
     '"Carb Value (grams)","Duration (hh:mm:ss)","Glucose Rate of Change (mg/dL/min)",'
     '"Transmitter Time (Long Integer)","Transmitter ID"'
 )
-_WATCH = (
+_WATCH = quoteattr(
     "<<HKDevice: 0x28{:07x}>, name:Synthetic Watch, manufacturer:Synthetic, model:Watch, "
     "hardware:Watch0,1, software:1.0>"
 )
@@ -122,19 +122,30 @@ class _Writer:
         self.start_ms = start_ms
         self.days = days
         self.zone = ZoneInfo(zone)
+        self._quarters: dict[int, tuple[str, int, str]] = {}
 
     def rng(self, kind: str) -> Random:
         return Random(f"{kind}-{self.seed}")  # noqa: S311  made-up data, not secrets
 
     def stamp(self, t_unix_ms: int) -> str:
-        return _local(t_unix_ms, self.zone).strftime("%Y-%m-%d %H:%M:%S %z")
+        quarter, rest = divmod(t_unix_ms, 900_000)
+        known = self._quarters.get(quarter)
+        if known is None:
+            # No zone in use changes its offset but at a quarter of an hour.
+            local = _local(quarter * 900_000, self.zone)
+            known = (local.strftime("%Y-%m-%d %H:"), local.minute, local.strftime(" %z"))
+            if len(self._quarters) > 10_000:
+                self._quarters.clear()
+            self._quarters[quarter] = known
+        minute, second = divmod(rest // 1000, 60)
+        return f"{known[0]}{known[1] + minute:02d}:{second:02d}{known[2]}"
 
     def record(
         self, kind: str, unit: str, value: str, start_ms: int, *, end_ms: int = 0, inside: str = ""
     ) -> str:
         start = self.stamp(start_ms)
         end = self.stamp(end_ms) if end_ms else start
-        device = quoteattr(_WATCH.format((start_ms // 3_600_000) % 0x10000000))
+        device = _WATCH.format((start_ms // 3_600_000) % 0x10000000)
         measure = f' unit="{unit}"' if unit else ""
         head = (
             f' <Record type="{kind}" sourceName="Synthetic Watch" sourceVersion="1.0"'
