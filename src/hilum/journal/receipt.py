@@ -100,23 +100,20 @@ def encode_facts(facts: Facts) -> bytes:
     Raises:
         MalformedInputError: when a field does not fit the format.
     """
-    parties = (facts.person, facts.client, facts.organisation)
-    mask = sum(1 << n for n, party in enumerate(parties) if party is not None)
-    if not mask:
-        _refuse("receipt.parties", "at least one party is named")
+    who = _encode_parties(facts.person, facts.client, facts.organisation)
     if len(facts.credential) != 32 or len(facts.digest) != 32:
         _refuse("receipt", "hashes are 32 bytes")
-    if len(facts.directives) > MAX_DIRECTIVES:
-        _refuse("receipt.directives", "at most 8 directives")
     if (facts.emergency is not None) != (facts.outcome == Outcome.EMERGENCY):
         _refuse("receipt.emergency", "belongs to the outcome emergency and to no other")
-    parts = [_encode_time(facts.at_unix_ms), bytes((mask,))]
-    parts += [_encode_party(party) for party in parties if party is not None]
-    parts += [facts.credential, _encode_purpose(facts.purpose)]
-    parts.append(_encode_marks(facts.action, facts.outcome))
-    parts.append(bytes((len(facts.directives),)))
-    parts += [_encode_directive(ref) for ref in facts.directives]
-    parts.append(_encode_tail(facts))
+    parts = [
+        _encode_time(facts.at_unix_ms),
+        who,
+        facts.credential,
+        _encode_purpose(facts.purpose),
+        _encode_marks(facts.action, facts.outcome),
+        _encode_directives(facts.directives),
+        _encode_tail(facts),
+    ]
     if facts.emergency is not None:
         parts += [_encode_words(text) for text in msgspec.structs.astuple(facts.emergency)]
     return b"".join(parts)
@@ -164,7 +161,15 @@ def _encode_time(at_unix_ms: int) -> bytes:
         _refuse("receipt.at", "not a 64-bit instant")
 
 
-@lru_cache(maxsize=1024)  # the same few readers come again and again
+@lru_cache(maxsize=4096)  # the same few readers come again and again
+def _encode_parties(*parties: Party | None) -> bytes:
+    named = [party for party in parties if party is not None]
+    if not named:
+        _refuse("receipt.parties", "at least one party is named")
+    mask = sum(1 << n for n, party in enumerate(parties) if party is not None)
+    return bytes((mask,)) + b"".join(_encode_party(party) for party in named)
+
+
 def _encode_party(party: Party) -> bytes:
     label = _utf8(party.label, MAX_LABEL)
     if len(party.grantee) != 32:
@@ -179,11 +184,19 @@ def _encode_purpose(purpose: str) -> bytes:
     return bytes((len(purpose),)) + purpose.encode("ascii")
 
 
+@lru_cache(maxsize=64)
 def _encode_marks(action: ReceiptAction, outcome: Outcome) -> bytes:
     try:
         return bytes((ReceiptAction(action), Outcome(outcome)))
     except ValueError:
         _refuse("receipt.action", "unknown action or outcome")
+
+
+@lru_cache(maxsize=4096)  # as with the readers
+def _encode_directives(refs: tuple[DirectiveRef, ...]) -> bytes:
+    if len(refs) > MAX_DIRECTIVES:
+        _refuse("receipt.directives", "at most 8 directives")
+    return bytes((len(refs),)) + b"".join(_encode_directive(ref) for ref in refs)
 
 
 def _encode_directive(ref: DirectiveRef) -> bytes:

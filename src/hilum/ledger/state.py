@@ -66,7 +66,7 @@ class State:
         self._leaves = bytearray()
         self._tree = StateTree()
         self._owners: set[bytes] = set()
-        self._undo: list[tuple[int, bytes | None, bytes | None]] = []
+        self._undo: list[tuple[int, bytes, bytes | None]] | None = None
         self._marked = (0, 0)
 
     def __len__(self) -> int:
@@ -104,12 +104,13 @@ class State:
             owner_is_new: True when its owner key has not served before.
         """
         leaf, at = encode_cell(cell), cell.index * LEAF_BYTES
-        before = bytes(self._leaves[at : at + LEAF_BYTES]) or None
+        if self._undo is not None:
+            before = bytes(self._leaves[at : at + LEAF_BYTES])
+            self._undo.append((cell.index, before, cell.owner if owner_is_new else None))
         self._leaves[at : at + LEAF_BYTES] = leaf
         self._tree.set(cell.index, leaf_hash(leaf))
         if owner_is_new:
             self._owners.add(cell.owner)
-        self._undo.append((cell.index, before, cell.owner if owner_is_new else None))
 
     def root(self) -> bytes:
         """Return the state root, 32 bytes."""
@@ -126,7 +127,7 @@ class State:
     def mark(self) -> None:
         """Remember this state for `rollback`; an earlier mark is dropped."""
         self._tree.mark()
-        self._undo.clear()
+        self._undo = []
         self._marked = (self.batches, self.seen_height)
 
     def rollback(self) -> None:
@@ -136,12 +137,12 @@ class State:
             MalformedInputError: when there was none.
         """
         self._tree.rollback()
-        for index, before, owner in reversed(self._undo):
+        for index, before, owner in reversed(self._undo or []):
             at = index * LEAF_BYTES
-            self._leaves[at : at + LEAF_BYTES] = before or b""
+            self._leaves[at : at + LEAF_BYTES] = before
             if owner is not None:
                 self._owners.discard(owner)
-        self._undo.clear()
+        self._undo = []
         self.batches, self.seen_height = self._marked
 
 
