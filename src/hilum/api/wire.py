@@ -102,7 +102,9 @@ async def read_body(request: Request, receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise MalformedInputError("cut-off", "the client went away inside the body", where="body")
+            raise MalformedInputError(
+                "cut-off", "the client went away inside the body", where="body"
+            )
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from hilum.vault.adapters.originals import Originals
     from hilum.vault.keyring import Keyring
 
-__all__ = ["DIRECTORY", "NODE_CHAIN", "Node", "Readers"]
+__all__ = ["DIRECTORY", "GENESIS", "NODE_CHAIN", "Node", "Readers"]
 
+GENESIS = "ledger-genesis"
+"""Name of the node fact that holds the ledger's genesis."""
 DIRECTORY = CompartmentId(0)
 """The shared directory of organisations and practitioners."""
 NODE_CHAIN = CompartmentId(0)
@@ -60,6 +62,10 @@ class Readers:
             with self._lock:
                 self._open.append(found)
         return found
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database and cut it, so that nothing deleted stays in it."""
+        self.connection().execute("pragma wal_checkpoint(truncate)").fetchall()
 
     def close(self) -> None:
         """Close every connection."""

@@ -81,7 +81,9 @@ def add_subject(
 def list_subjects(node: Node) -> list[dict[str, Any]]:
     """Return every subject's id and how many resources and receipts there are."""
     conn = node.conn
-    return [_numbers(node, conn, subject, cid) for subject, cid, _created in node.record.subjects(conn)]
+    return [
+        _numbers(node, conn, subject, cid) for subject, cid, _created in node.record.subjects(conn)
+    ]
 
 
 def show_subject(node: Node, *, subject: str) -> dict[str, Any]:

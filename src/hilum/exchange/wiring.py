@@ -17,8 +17,9 @@ from hilum.consent.adapters.sqlite import SqliteDirectives
 from hilum.consent.policy import load_policy
 from hilum.errors import UnavailableError
 from hilum.exchange.datadir import DataDirectory, Lock, Settings
+from hilum.exchange.erasing import finish_erasures
 from hilum.exchange.gatekeeping import Gatekeeper
-from hilum.exchange.node import Node, Readers
+from hilum.exchange.node import GENESIS, Node, Readers
 from hilum.exchange.schema import migrate
 from hilum.exchange.writer import Writer
 from hilum.identity.adapters.sqlite import SCHEMA as IDENTITY_SCHEMA
@@ -60,8 +61,6 @@ MIGRATIONS = (
 _PAGES_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 4000
 _BUSY_MS = 5000
-GENESIS = "ledger-genesis"
-"""Name of the node fact that holds the ledger's genesis."""
 
 
 def now() -> UnixMs:
@@ -123,6 +122,7 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
     _prepare(directory.record)
     node = _assemble(directory, settings, key)
     try:
+        finish_erasures(node)
         yield node
     finally:
         node.close()

@@ -62,7 +62,7 @@ class _Entry(msgspec.Struct, rename="camel"):
 class _Bundle(msgspec.Struct, rename="camel"):
     resource_type: str
     type: str
-    entry: list[_Entry] = []
+    entry: list[msgspec.Raw] = []
 
 
 class _Named(msgspec.Struct, rename="camel"):
@@ -71,6 +71,7 @@ class _Named(msgspec.Struct, rename="camel"):
 
 
 _DECODER = msgspec.json.Decoder(_Bundle)
+_ENTRY = msgspec.json.Decoder(_Entry)
 _NAMED = msgspec.json.Decoder(_Named)
 
 
@@ -133,13 +134,22 @@ class Operation:
     query: str | None
 
 
-def parse_bundle(data: bytes, *, max_bytes: int = MAX_BYTES) -> Bundle:
+def parse_bundle(
+    data: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    refuse: Callable[[MalformedInputError], None] | None = None,
+) -> Bundle:
     """Read the bytes of a Bundle; the resources inside stay bytes.
+
+    Args:
+        data: UTF-8 JSON.
+        max_bytes: refuse more than this.
+        refuse: is told of each bad entry, which is then left out; None refuses the whole bundle.
 
     Raises:
         MalformedInputError: not a Bundle, a request that lacks something, or one ``fullUrl`` twice
-            in a
-            transaction; names the entry.
+            in a transaction; names the entry.
     """
     if len(data) > max_bytes:
         raise MalformedInputError("too-large", f"more than {max_bytes} bytes")
@@ -159,10 +169,26 @@ def parse_bundle(data: bytes, *, max_bytes: int = MAX_BYTES) -> Bundle:
             "too-large", f"more than {MAX_ENTRIES} entries", where="Bundle.entry"
         )
     acts = stored.type in {"transaction", "batch"}
-    entries = tuple(_entry(i, item, acts=acts) for i, item in enumerate(stored.entry))
-    if stored.type == "transaction":
+    entries: list[Entry] = []
+    for index, raw in enumerate(stored.entry):
+        try:
+            entries.append(_entry(index, _parse_entry(raw, index), acts=acts))
+        except MalformedInputError as error:
+            if refuse is None:
+                raise
+            refuse(error)
+    if stored.type == "transaction" and refuse is None:
         _refuse_twins(entries)
-    return Bundle(stored.type, entries)
+    return Bundle(stored.type, tuple(entries))
+
+
+def _parse_entry(raw: msgspec.Raw, index: int) -> _Entry:
+    try:
+        return _ENTRY.decode(raw)
+    except msgspec.ValidationError as error:
+        path = re.search(r"`\$\.?(\S*)`", str(error))
+        place = f"Bundle.entry[{index}]" + (f".{path[1]}" if path and path[1] else "")
+        raise MalformedInputError("structure", "not shaped like an entry", where=place) from None
 
 
 def _refuse_twins(entries: Sequence[Entry]) -> None:

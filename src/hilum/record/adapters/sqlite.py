@@ -340,6 +340,22 @@ class SqliteRecord:
                 author=author,
             )
 
+    def count_visible(self, conn: sqlite3.Connection, access: Access) -> dict[str, int]:
+        """Return how many current resources of each type an access lets be searched."""
+        present = conn.execute(
+            "select distinct type from resource where cid = ?", (access.compartment,)
+        ).fetchall()
+        found: dict[str, int] = {}
+        for (number,) in present:
+            text, values = access_filter(access, Action.SEARCH, number)
+            count = conn.execute(
+                f"select count(*) from resource x where x.type = ? and x.body is not null and {text}",  # noqa: S608 - built from constants
+                (number, *values),
+            ).fetchone()[0]
+            if count:
+                found[type_name(number)] = int(count)
+        return found
+
     def count_types(self, conn: sqlite3.Connection, cid: int) -> dict[str, int]:
         """Return how many current resources of each type a compartment holds."""
         rows = conn.execute(

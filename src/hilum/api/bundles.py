@@ -1,0 +1,98 @@
+"""Bundles spliced from stored bytes: nothing inside a resource is parsed or written again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import formatdate
+from urllib.parse import urlencode
+
+import msgspec
+
+from hilum.exchange.auditing import Shown
+from hilum.record.resource import format_instant
+
+__all__ = ["entity_headers", "history_bundle", "search_bundle", "url_of"]
+
+
+def search_bundle(
+    base: str, rows: Sequence[Shown], *, self_url: str, next_url: str | None, total: int | None
+) -> bytes:
+    """Return a searchset Bundle.
+
+    Args:
+        base: ``http://host/fhir``.
+        rows: what was found, in order.
+        self_url: the search as it was understood.
+        next_url: where the next page is, or None.
+        total: number of matches when it is known for sure.
+    """
+    links = [{"relation": "self", "url": self_url}]
+    if next_url is not None:
+        links.append({"relation": "next", "url": next_url})
+    head = b'{"resourceType":"Bundle","type":"searchset",'
+    if total is not None:
+        head += b'"total":%d,' % total
+    head += b'"link":' + msgspec.json.encode(links)
+    if not rows:
+        return head + b"}"
+    entries = b",".join(
+        b'{"fullUrl":"'
+        + f"{base}/{row.type}/{row.id}".encode()
+        + b'","resource":'
+        + row.body
+        + b',"search":{"mode":"match"}}'
+        for row in rows
+    )
+    return head + b',"entry":[' + entries + b"]}"
+
+
+def history_bundle(
+    base: str, rows: Sequence[Shown], methods: Sequence[str], *, self_url: str, next_url: str | None
+) -> bytes:
+    """Return a history Bundle; a deletion has no resource.
+
+    Args:
+        base: ``http://host/fhir``.
+        rows: versions, newest first.
+        methods: HTTP verb that made each.
+        self_url: the request.
+        next_url: where older versions are, or None.
+    """
+    links = [{"relation": "self", "url": self_url}]
+    if next_url is not None:
+        links.append({"relation": "next", "url": next_url})
+    entries = [_version(base, row, method) for row, method in zip(rows, methods, strict=True)]
+    head = b'{"resourceType":"Bundle","type":"history","link":' + msgspec.json.encode(links)
+    if not entries:
+        return head + b"}"
+    return head + b',"entry":[' + b",".join(entries) + b"]}"
+
+
+def _version(base: str, row: Shown, method: str) -> bytes:
+    url = f"{row.type}/{row.id}" if method != "POST" else row.type
+    status = {"POST": "201", "PUT": "200", "DELETE": "204"}[method]
+    rest = {
+        "request": {"method": method, "url": url},
+        "response": {
+            "status": status,
+            "etag": f'W/"{row.ver}"',
+            "lastModified": format_instant(row.updated),  # type: ignore[arg-type]  # ms from the store
+        },
+    }
+    head = b'{"fullUrl":"' + f"{base}/{row.type}/{row.id}".encode() + b'",'
+    if row.body:
+        head += b'"resource":' + row.body + b","
+    return head + msgspec.json.encode(rest)[1:]
+
+
+def entity_headers(row: Shown) -> tuple[tuple[bytes, bytes], ...]:
+    """Return ETag and Last-Modified of a version."""
+    return (
+        (b"etag", b'W/"%d"' % row.ver),
+        (b"last-modified", formatdate(row.updated / 1000, usegmt=True).encode()),
+    )
+
+
+def url_of(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with a query."""
+    return f"{base}/{path}" + (f"?{urlencode(pairs)}" if pairs else "")

@@ -1,0 +1,281 @@
+"""The FHIR R4 routes: parse, ask the use case, wait for the receipts, splice the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hilum.api.bundles import entity_headers, history_bundle, search_bundle, url_of
+from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
+from hilum.api.paging import PAGE, read_page, write_page
+from hilum.api.transactions import run_bundle
+from hilum.api.wire import FHIR_JSON, Receive, Request, Response, parse_query_string, read_body
+from hilum.errors import HilumError, MalformedInputError
+from hilum.exchange import contributing
+from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
+from hilum.exchange.reading import Answer, find, look_up, look_up_history, look_up_version
+from hilum.record.outcome import Issue, Severity, outcome
+from hilum.record.query import Query, parse_query
+from hilum.record.types import is_resource_type
+
+if TYPE_CHECKING:
+    from hilum.exchange.node import Node
+    from hilum.identity.session import Session
+    from hilum.record.change import Version
+
+__all__ = ["FhirRoutes"]
+
+_JSON = (b"content-type", FHIR_JSON)
+_ETAG = re.compile(rb'(?:W/)?"(\d{1,18})"\Z')
+_VERSION = re.compile(r"\d{1,18}\Z", re.ASCII)
+_EMPTY: tuple[()] = ()
+
+
+class FhirRoutes:
+    """Answers requests under /fhir.
+
+    Args:
+        node: whose record.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._capability: dict[str, bytes] = {}
+
+    async def answer(self, request: Request, receive: Receive) -> Response:
+        """Return the response; every refusal is an OperationOutcome."""
+        try:
+            if request.path == ("metadata",) and request.method in {"GET", "HEAD"}:
+                return self._metadata(request)
+            authorization = request.headers.get(b"authorization")
+            if authorization is None:
+                return UNAUTHENTICATED
+            session = self._node.sessions.authenticate(authorization, self._node.clock())
+            if session is None:
+                return self._as_if_nothing(request)
+            return await self._route(request, receive, session)
+        except HilumError as error:
+            return refusal(error, body_was_read=request.method in {"POST", "PUT"})
+
+    async def _route(self, request: Request, receive: Receive, session: Session) -> Response:
+        method, path = request.method, request.path
+        if not path:
+            if method != "POST":
+                return _not_allowed()
+            body = await read_body(request, receive)
+            return await asyncio.to_thread(run_bundle, self._node, session, body, request.base)
+        kind = path[0]
+        if not is_resource_type(kind):
+            raise MalformedInputError("unknown-type", "not a FHIR R4 resource type", where="url")
+        if len(path) == 1:
+            return await self._type_level(request, receive, session, kind)
+        if len(path) == 2 and path[1] == "_search" and method == "POST":
+            body = await read_body(request, receive)
+            pairs = [*request.query, *parse_query_string(body)]
+            return await self._search(request, session, kind, pairs)
+        if len(path) == 2:
+            return await self._instance_level(request, receive, session, (kind, path[1]))
+        if path[2] == "_history" and len(path) <= 4 and method == "GET":
+            return await self._history(request, session, path)
+        return _not_allowed()
+
+    async def _type_level(
+        self, request: Request, receive: Receive, session: Session, kind: str
+    ) -> Response:
+        if request.method == "GET":
+            return await self._search(request, session, kind, request.query)
+        if request.method == "POST":
+            body = await read_body(request, receive)
+            version = await asyncio.to_thread(contributing.create, self._node, session, kind, body)
+            return _written(request, version, status=201)
+        return _not_allowed()
+
+    async def _instance_level(
+        self, request: Request, receive: Receive, session: Session, name: tuple[str, str]
+    ) -> Response:
+        method, (kind, own_id) = request.method, name
+        if method in {"GET", "HEAD"}:
+            return await self._read(session, kind, own_id)
+        if_match = _if_match(request)
+        if method == "PUT":
+            body = await read_body(request, receive)
+            version = await asyncio.to_thread(
+                contributing.update, self._node, session, kind, own_id, body, if_match=if_match
+            )
+            return _written(request, version, status=200)
+        if method == "DELETE":
+            await asyncio.to_thread(
+                contributing.delete, self._node, session, kind, own_id, if_match=if_match
+            )
+            return Response(204, b"", _EMPTY)
+        return _not_allowed()
+
+    # -- reads ---------------------------------------------------------------------------------------
+
+    async def _deliver(self, answer: Answer) -> Answer:
+        """Wait until the receipts are on disk; only then may a byte leave."""
+        append = self._node.writer.append
+        waits = [append(draft) for draft in answer.drafts]
+        for wait in waits:
+            await wait
+        return answer
+
+    async def _read(self, session: Session, kind: str, own_id: str) -> Response:
+        answer = await self._deliver(look_up(self._node, session, kind, own_id))
+        if not answer.rows:
+            return ABSENT
+        row = answer.rows[0]
+        return Response(200, row.body, (_JSON, *entity_headers(row)))
+
+    async def _history(self, request: Request, session: Session, path: Sequence[str]) -> Response:
+        kind, own_id = path[0], path[1]
+        if len(path) == 4:
+            if not _VERSION.match(path[3]):
+                return ABSENT
+            answer, gone = look_up_version(self._node, session, kind, own_id, int(path[3]))
+            await self._deliver(answer)
+            if answer.rows:
+                return Response(200, answer.rows[0].body, (_JSON, *entity_headers(answer.rows[0])))
+            return ABSENT if gone is None else _gone()
+        context = b"|".join((session.token_hash, f"{kind}/{own_id}/_history".encode()))
+        pairs = [pair for pair in request.query if pair[0] != PAGE]
+        token = next((value for name, value in request.query if name == PAGE), None)
+        before = None
+        if token is not None:
+            before = read_page(self._node.paging_key, token, context=context)[0]
+        limit = _count(pairs)
+        found = look_up_history(self._node, session, kind, own_id, limit=limit, before=before)
+        await self._deliver(found)
+        if not found.rows and before is None:
+            return ABSENT
+        name = f"{kind}/{own_id}/_history"
+        next_url = None
+        if found.following is not None:
+            page = write_page(self._node.paging_key, found.following, context=context)
+            next_url = url_of(request.base, name, [*pairs, (PAGE, page)])
+        methods = [
+            "DELETE" if not row.body else "POST" if row.ver == 1 else "PUT" for row in found.rows
+        ]
+        body = history_bundle(
+            request.base, found.rows, methods,
+            self_url=url_of(request.base, name, pairs), next_url=next_url,
+        )  # fmt: skip
+        return Response(200, body)
+
+    async def _search(
+        self, request: Request, session: Session, kind: str, pairs: Sequence[tuple[str, str]]
+    ) -> Response:
+        token = next((value for name, value in pairs if name == PAGE), None)
+        asked = [pair for pair in pairs if pair[0] != PAGE]
+        strict = b"handling=strict" in request.headers.get(b"prefer", b"")
+        query = _understand(kind, asked, strict=strict)
+        applied = list(query.applied)
+        context = b"|".join((session.token_hash, kind.encode(), repr(applied).encode()))
+        after = None
+        if token is not None:
+            after = read_page(self._node.paging_key, token, context=context)
+        if query.count > _INLINE or len(applied) > _INLINE:
+            found = await asyncio.to_thread(find, self._node, session, query, after=after)
+        else:
+            found = find(self._node, session, query, after=after)
+        await self._deliver(found)
+        next_url = None
+        if found.following is not None:
+            page = write_page(self._node.paging_key, found.following, context=context)
+            next_url = url_of(request.base, kind, [*applied, (PAGE, page)])
+        whole = found.following is None and after is None
+        body = search_bundle(
+            request.base, found.rows,
+            self_url=url_of(request.base, kind, applied), next_url=next_url,
+            total=len(found.rows) if whole else None,
+        )  # fmt: skip
+        return Response(200, body)
+
+    # -- the rest ------------------------------------------------------------------------------------
+
+    def _metadata(self, request: Request) -> Response:
+        from hilum.api.metadata import statement  # noqa: PLC0415 - large tables, rarely asked
+
+        known = self._capability.get(request.base)
+        if known is None:
+            known = statement(self._node, request.base)
+            self._capability = {request.base: known}
+        return Response(200, known)
+
+    def _as_if_nothing(self, request: Request) -> Response:
+        """Answer an unknown or expired token as if nothing were there, with a hint for its holder."""
+        hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
+        is_search = len(request.path) == 1 and request.method == "GET"
+        if is_search and is_resource_type(request.path[0]):
+            query = _understand(request.path[0], request.query, strict=False)
+            body = search_bundle(
+                request.base, (), next_url=None, total=0,
+                self_url=url_of(request.base, request.path[0], list(query.applied)),
+            )  # fmt: skip
+            return Response(200, body, (_JSON, hint))
+        return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
+
+
+_INLINE = 50
+"""Searches for more than this run in a thread, so that one large page does not hold the others up."""
+
+
+def _understand(kind: str, pairs: Sequence[tuple[str, str]], *, strict: bool) -> Query:
+    if kind == AUDIT_TYPE:
+        unknown = [name for name, _value in pairs if name.partition(":")[0] not in _AUDIT_NAMES]
+        if unknown and strict:
+            raise MalformedInputError(
+                "unknown-parameter", "search parameter not supported", where="query",
+                hint="see /fhir/metadata",
+            )  # fmt: skip
+        pairs = [pair for pair in pairs if pair[0] not in unknown]
+    return parse_query(kind, list(pairs), strict=strict)
+
+
+_AUDIT_NAMES = frozenset({*AUDIT_PARAMETERS, "_count", "_format", "_pretty"})
+
+
+def _count(pairs: Sequence[tuple[str, str]]) -> int:
+    for name, value in pairs:
+        if name == "_count":
+            if not value.isascii() or not value.isdigit() or len(value) > 9:
+                raise MalformedInputError("bad-search", "not a number", where="_count")
+            return max(1, min(int(value), 1000))
+    return 20
+
+
+def _if_match(request: Request) -> int | None:
+    text = request.headers.get(b"if-match")
+    if text is None:
+        return None
+    match = _ETAG.match(text)
+    if match is None:
+        raise MalformedInputError("bad-search", "not a version", where="If-Match", hint='W/"1"')
+    return int(match[1])
+
+
+def _written(request: Request, version: Version, *, status: int) -> Response:
+    location = f"{request.base}/{version.type}/{version.id}/_history/{version.ver}"
+    headers = [
+        _JSON,
+        (b"etag", b'W/"%d"' % version.ver),
+        (b"location", location.encode()),
+    ]
+    prefer = request.headers.get(b"prefer", b"")
+    if b"return=minimal" in prefer:
+        return Response(status, b"", tuple(headers))
+    if b"return=OperationOutcome" in prefer:
+        done = outcome([Issue(Severity.INFORMATION, "informational", "stored")])
+        return Response(status, done, tuple(headers))
+    return Response(status, version.body, tuple(headers))
+
+
+def _gone() -> Response:
+    return Response(410, outcome([Issue(Severity.ERROR, "deleted", "this version is a deletion")]))
+
+
+def _not_allowed() -> Response:
+    issue = Issue(Severity.ERROR, "not-supported", "this interaction is not supported here")
+    return Response(405, outcome([issue]))

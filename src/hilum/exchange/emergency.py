@@ -1,0 +1,70 @@
+"""Breaking the glass: a reader says why, the policy decides, the record opens for hours, the subject sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hilum.base.ids import CompartmentId, UnixMs
+from hilum.consent.emergency import EmergencyRequest, open_emergency
+from hilum.errors import AccessDeniedError
+from hilum.exchange.people import new_uuid
+from hilum.identity.purpose import EMERGENCY_PURPOSES
+from hilum.record.resource import format_instant
+
+if TYPE_CHECKING:
+    from hilum.exchange.node import Node
+    from hilum.identity.session import Session
+
+__all__ = ["break_glass", "to_review"]
+
+_NOWHERE = CompartmentId(-1)
+
+
+def break_glass(
+    node: Node, session: Session, *, subject: str, reason: str, nature: str, affiliation: str
+) -> dict[str, Any]:
+    """Open a record for an emergency; returns ``{"expires"}``, the same whether the subject exists or not.
+
+    Raises:
+        MalformedInputError: a field that the law demands is missing.
+        AccessDeniedError: the session's purpose or role may not break the glass.
+        UnavailableError: the disk refuses.
+    """
+    if session.reader is None or not session.purpose.bit & EMERGENCY_PURPOSES:
+        raise AccessDeniedError("emergency-purpose", "the token's purpose is no emergency")
+    now = node.clock()
+    cid = node.record.compartment_of(node.conn, subject)
+    if session.for_subject is not None and session.for_subject != subject:
+        cid = None
+    request = EmergencyRequest(
+        reader=session.reader,
+        affiliation=affiliation,
+        discloser=node.settings.custodian,
+        nature=nature,
+        reason=reason,
+        at_unix_ms=now,
+    )
+    access = open_emergency(
+        node.policy, request, compartment=_NOWHERE if cid is None else cid, now=now
+    )
+    if cid is not None:
+        name = new_uuid(node)
+        node.writer.write(lambda conn: node.directives.add_emergency(conn, name, access))
+        node.gatekeeper.forget(cid)
+    return {"expires": format_instant(UnixMs(access.expires_unix_ms))}
+
+
+def to_review(node: Node) -> list[dict[str, Any]]:
+    """Return the emergency accesses that nobody has reviewed, oldest first."""
+    return [
+        {
+            "id": name,
+            "reader": access.request.reader.name,
+            "opened": format_instant(access.opened_unix_ms),
+            "expires": format_instant(access.expires_unix_ms),
+            "reason": access.request.reason,
+            "nature": access.request.nature,
+            "affiliation": access.request.affiliation,
+        }
+        for name, access in node.directives.to_review(node.conn)
+    ]

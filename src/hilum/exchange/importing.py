@@ -1,0 +1,172 @@
+"""Import by the custodian: files of hospitals, sensors and phones into one subject's record.
+
+Each file: open → keep the original sealed → read → place. Importing again adds nothing: resources are
+compared with what is stored under their id, readings are placed by (series, start, duration). One
+bad entry never loses the others: it is refused with its place and its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hilum.base.ids import CompartmentId, SubjectId
+from hilum.errors import MalformedInputError
+from hilum.exchange.clinical import import_bundle
+from hilum.exchange.moving import restore
+from hilum.exchange.node import DIRECTORY
+from hilum.exchange.payloads import Kind, Payload, open_payloads
+from hilum.exchange.people import add_subject, compartment_of
+from hilum.exchange.report import Report
+from hilum.signals.pipeline import read_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hilum.exchange.node import Node
+
+__all__ = ["import_files"]
+
+_NEW = "new"
+_ORIGINAL_SEGMENT = 8
+"""Originals hold everything, so the strictest segment's key (HIV in the key order) seals them."""
+
+
+@dataclass(slots=True)
+class _Import:
+    """Where the files go."""
+
+    node: Node
+    subject: SubjectId | None
+    is_new: bool
+    zone: str | None
+    report: Report = field(default_factory=Report)
+
+
+def import_files(
+    node: Node,
+    *,
+    files: list[str],
+    subject: str | None,
+    directory: bool,
+    zone: str | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Import files; returns ``{"subject", "accepted", "duplicate", "refused", "notes"}``.
+
+    Args:
+        node: where.
+        files: absolute paths.
+        subject: an id, ``new``, or None for directories and exports.
+        directory: True when the files hold organisations and practitioners.
+        zone: IANA zone for exports with local times only.
+        progress: called with (done, total) in bytes.
+
+    Raises:
+        MalformedInputError: the options do not fit, or the only file cannot be read at all.
+        UnavailableError: the disk refuses; what was reported so far is kept.
+    """
+    if directory == (subject is not None) and directory:
+        raise MalformedInputError("bad-options", "--directory takes no --subject", where="subject")
+    job = _Import(node, None, is_new=subject == _NEW, zone=zone)
+    if subject not in {None, _NEW}:
+        compartment_of(node, node.conn, str(subject))
+        job.subject = SubjectId(str(subject))
+    paths = [Path(name) for name in files]
+    total = sum(path.stat().st_size for path in paths if path.exists())
+    done = 0
+    for path in paths:
+        try:
+            with open_payloads(path) as payloads:
+                for payload in payloads:
+                    _import_payload(job, payload, to_directory=directory, given=subject)
+        except MalformedInputError as error:
+            if len(paths) == 1 and not job.report.accepted and not job.report.duplicate:
+                raise
+            job.report.refuse(error.where or path.name, error.why)
+        done += path.stat().st_size if path.exists() else 0
+        progress(done, total)
+    return job.report.as_json(job.subject)
+
+
+def _import_payload(
+    job: _Import, payload: Payload, *, to_directory: bool, given: str | None
+) -> None:
+    node = job.node
+    if payload.kind is Kind.EXPORT:
+        job.subject = restore(node, payload, job.report, expected=job.subject)
+        return
+    if to_directory:
+        if payload.kind is not Kind.FHIR:
+            raise MalformedInputError("not-fhir", "a directory is FHIR JSON", where=payload.name)
+        import_bundle(node, payload, job.report, cid=DIRECTORY, subject=None)
+        return
+    if given is None:
+        raise MalformedInputError(
+            "no-subject", "whose record is this?", where=payload.name, hint="--subject ID or new"
+        )
+    if payload.kind is Kind.FHIR:
+        _import_clinical(job, payload)
+    else:
+        _import_device(job, payload)
+
+
+def _import_clinical(job: _Import, payload: Payload) -> None:
+    node = job.node
+    if job.subject is not None:
+        cid = compartment_of(node, node.conn, job.subject)
+        _keep_original(node, cid, payload)
+        import_bundle(node, payload, job.report, cid=cid, subject=job.subject)
+        return
+    job.subject = import_bundle(node, payload, job.report, cid=None, subject=None)
+    _keep_original(node, compartment_of(node, node.conn, job.subject), payload)
+
+
+def _import_device(job: _Import, payload: Payload) -> None:
+    node = job.node
+    if payload.source is None:
+        return
+    batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=job.zone)
+    first = next(iter(batches), None)  # what is wrong as a whole is found before anything is kept
+    if first is None:
+        return
+    if job.subject is None:
+        made = add_subject(node, name=None, gender=None, birth_date=None)
+        job.subject = SubjectId(made["id"])
+    cid = compartment_of(node, node.conn, job.subject)
+    _keep_original(node, cid, payload)
+    batch = first
+    while batch is not None:
+        series, at = batch.series, node.clock()
+        placed = node.writer.write(lambda conn, s=series, a=at: node.series.place(conn, cid, s, a))
+        job.report.accepted += placed.accepted
+        job.report.duplicate += placed.duplicate
+        for refusal in [*batch.refused, *placed.refused]:
+            job.report.refuse(f"{payload.name} {refusal.where}".strip(), refusal.why)
+        for vendor_type, count in batch.not_mapped.items():
+            why = batch.reasons.get(vendor_type, "no mapping")
+            job.report.note(payload.name, f"{count} × {vendor_type} not mapped: {why}")
+        if batch.broken:
+            job.report.refuse(
+                f"{payload.name} {batch.broken}", "the rest of the file is unreadable"
+            )
+        batch = next(batches, None)
+
+
+def _keep_original(node: Node, cid: CompartmentId, payload: Payload) -> None:
+    """Keep the payload sealed, so that a mended mapping can be run again over it."""
+    place = payload.stream.tell()
+    payload.stream.seek(0)
+    name, size = node.originals.keep(cid, payload.stream, seg=_ORIGINAL_SEGMENT)
+    payload.stream.seek(place)
+    kind = payload.kind.value if payload.source is None else payload.source.value
+    at = node.clock()
+    node.writer.write(
+        lambda conn: (
+            conn.execute(
+                "insert or ignore into original(cid,name,kind,bytes,at) values(?,?,?,?,?)",
+                (cid, name, kind, size, at),
+            ).rowcount
+        )
+    )
