@@ -18,7 +18,6 @@ from hilum.signals.model import Rules
 
 ALL = Access(1, Action.READ | Action.SEARCH, (Window(255),))
 OBSERVATION = 1 << type_number("Observation")
-MINUTE = 60_000
 LOINC = "http://loinc.org"
 
 
