@@ -358,7 +358,7 @@ OBS = {"meaning": "instance", "reference": {"reference": "Observation/o"}}
         (permit({"data": [{**OBS, "meaning": "dependents"}]}), "C.p.data[0].meaning"),
         (permit({"data": [{**ENC, "reference": {"reference": "Observation/o"}}]}), "C.p.data[0].reference"),
         (permit({"data": [ENC, OBS]}), "C.p.data"),
-        (permit({"provision": [{"type": "deny", "provision": [{"type": "permit"}]}]}), "C.p.provision[0].provision"),
+        (permit({"provision": [{"type": "deny", "provision": [{}]}]}), "C.p.provision[0].provision"),
         ({"provision": {"type": "deny", "provision": [{"type": "deny"}]}}, "C.p.provision[0].type"),
         ({"provision": {"type": "deny", "provision": [{"type": "permit", "data": [OBS]}]}}, "C.p"),
     ],
