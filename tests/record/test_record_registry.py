@@ -10,6 +10,7 @@ import pytest
 
 from hilum.errors import MalformedInputError
 from hilum.record.capability import capability_statement
+from hilum.record.keyed import KeyedHash, pack_hashes
 from hilum.record.parameters import Kind, parameters_of
 from hilum.record.primitives import PRIMITIVES
 from hilum.record.query import parse_query
@@ -173,3 +174,19 @@ def test_every_claimed_parameter_runs_and_finds_nothing_in_an_empty_store(shelf:
     for name in ("Patient", "Observation", "Encounter", "MedicationRequest", "Practitioner"):
         for code, parameter in parameters_of(name).items():
             assert shelf.find(name, (code, values[parameter.kind])) == []
+
+
+def test_keyed_hashes_are_as_stored_since_version_1() -> None:
+    keyed = KeyedHash(b"k" * 32)
+    assert [
+        keyed.code("8480-6"),
+        keyed.system("http://loinc.org"),
+        keyed.coding("http://loinc.org", "8480-6"),
+        keyed.reference("Patient/1"),
+        keyed.system(""),
+    ] == VECTOR
+    assert pack_hashes({1, -1}) == b"\xff" * 8 + b"\x01" + b"\0" * 7
+    assert KeyedHash(b"l" * 32).code("8480-6") != keyed.code("8480-6")
+
+
+VECTOR = [8852025035123805336, 6263302204057825940, -4666659388132101920, 574114384008410433, 0]

@@ -464,7 +464,7 @@ def verify(_root: Path, *, file: Path, headers_file: Path) -> tuple[Any, str]:
         return {"ok": False, "failed_step": error.step, "why": error.why}, "verify"
     except MalformedInputError as error:
         return {"ok": False, "failed_step": "format", "why": error.why}, "verify"
-    return {"ok": True, "failed_step": None, "report": asdict(report)}, "verify"
+    return {"ok": True, "failed_step": None, "report": _plain(asdict(report))}, "verify"
 
 
 @main.command()
@@ -521,6 +521,17 @@ def bench(_root: Path) -> tuple[Any, str]:
     from hilum.cli.bench import measure
 
     return measure(), "table"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a tree of JSON values and bytes
+    """Return a report with bytes as hex."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
 
 
 def _write(path: Path, content: bytes) -> None:

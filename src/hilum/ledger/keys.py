@@ -50,31 +50,34 @@ class Signer:
             value: commitment, 32 bytes.
             until: Bitcoin height, 0 = no end.
         """
-        owner = self.owner(key)
+        private = self._key(key)
+        owner = private.public_key_xonly.format()
         operation = Operation(Kind.OPEN, rule=rule, until=until, owner=owner, value=value)
-        return self._sign(operation, key, 0)
+        return self._sign(operation, private, 0)
 
     def set(self, key: int, *, index: int, seq: int, value: bytes) -> bytes:
         """Return a signed `set` for the cell `index` that stands at `seq`."""
-        return self._sign(Operation(Kind.SET, index=index, value=value), key, seq)
+        return self._sign(Operation(Kind.SET, index=index, value=value), self._key(key), seq)
 
     def append(self, key: int, *, index: int, seq: int, size: int, value: bytes) -> bytes:
         """Return a signed `append` for the cell `index` that stands at `seq`."""
-        return self._sign(Operation(Kind.APPEND, index=index, size=size, value=value), key, seq)
+        return self._sign(
+            Operation(Kind.APPEND, index=index, size=size, value=value), self._key(key), seq
+        )
 
     def close(self, key: int, *, index: int, seq: int) -> bytes:
         """Return a signed `close` for the cell `index` that stands at `seq`."""
-        return self._sign(Operation(Kind.CLOSE, index=index), key, seq)
+        return self._sign(Operation(Kind.CLOSE, index=index), self._key(key), seq)
 
     def rotate(self, key: int, *, index: int, seq: int, owner: bytes) -> bytes:
         """Return a signed `rotate` that hands the cell `index` to a fresh owner key."""
-        return self._sign(Operation(Kind.ROTATE, index=index, owner=owner), key, seq)
+        return self._sign(Operation(Kind.ROTATE, index=index, owner=owner), self._key(key), seq)
 
-    def _sign(self, operation: Operation, key: int, seq: int) -> bytes:
+    def _sign(self, operation: Operation, private: PrivateKey, seq: int) -> bytes:
         unsigned = encode_operation(operation, signed=False)
         message = operation_message(self._ledger, unsigned, seq)
         # BIP340 allows auxiliary randomness of zeros; so the same call gives the same bytes.
-        return unsigned + self._key(key).sign_schnorr(message, bytes(32))
+        return unsigned + private.sign_schnorr(message, bytes(32))
 
     def _key(self, key: int) -> PrivateKey:
         from coincurve import PrivateKey  # noqa: PLC0415  # heavy: only where something is signed

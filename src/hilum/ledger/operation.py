@@ -69,6 +69,7 @@ _FIELDS: Final = {
     Kind.ROTATE: ("index", "owner"),
 }
 OPERATION_BYTES: Final = {kind: _LAYOUTS[kind].size + SIGNATURE_BYTES for kind in Kind}
+_KINDS: Final = {int(kind): kind for kind in Kind}
 _SIZES: Final = {int(kind): size for kind, size in OPERATION_BYTES.items()}
 
 
@@ -126,12 +127,19 @@ def parse_operation(data: bytes) -> Operation:
     """
     if not data or _SIZES.get(data[0]) != len(data):
         raise MalformedInputError("bad-operation", "unknown kind or wrong length")
-    kind = Kind(data[0])
-    _, *values = _LAYOUTS[kind].unpack_from(data)
-    fields = dict(zip(_FIELDS[kind], values, strict=True))
-    if fields.get("rule", 0) > Rule.APPEND_ONLY:
-        raise MalformedInputError("bad-operation", "unknown rule")
-    return Operation(kind, **fields, signature=data[-SIGNATURE_BYTES:])
+    kind, signature = _KINDS[data[0]], data[-SIGNATURE_BYTES:]
+    _, first, *rest = _LAYOUTS[kind].unpack_from(data)
+    if kind is Kind.OPEN:
+        if first > Rule.APPEND_ONLY:
+            raise MalformedInputError("bad-operation", "unknown rule")
+        until, owner, value = rest
+        return Operation(kind, 0, first, until, owner, 0, value, signature)
+    if kind is Kind.CLOSE:
+        return Operation(kind, first, signature=signature)
+    if kind is Kind.ROTATE:
+        return Operation(kind, first, owner=rest[0], signature=signature)
+    size = rest[0] if kind is Kind.APPEND else 0
+    return Operation(kind, first, size=size, value=rest[-1], signature=signature)
 
 
 def split_operations(data: bytes) -> Iterator[bytes]:

@@ -136,7 +136,7 @@ def scope_words(language: Language, types: Sequence[str]) -> str:
     groups, left = group_of_types(list(types))
     said = [language.say(GROUPS[name][0]) for name in groups]
     said += [language.say(TYPES[kind]) if kind in TYPES else kind for kind in left]
-    return language.say(", ").join(said)
+    return language.say(", ").join(words[:1].lower() + words[1:] for words in said)
 
 
 def _sharing(ask: PageRequest, wish: Wish, problem: str = "", status: int = 200) -> Response:

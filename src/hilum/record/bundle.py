@@ -329,7 +329,7 @@ def _uri_members() -> frozenset[bytes]:
         for key, kind in element.options()
         if kind in kinds
     }
-    return frozenset(name.encode() for name in (names | {"reference"}) - {"system", "value"})
+    return frozenset(name.encode() for name in (names | {"reference"}) - {"system"})
 
 
 def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:

@@ -97,10 +97,7 @@ def _form(element: Element, kind: str) -> Schema:
     if not element.is_list:
         return value
     items = {"anyOf": [value, {"type": "null"}]} if kind in PRIMITIVES else value
-    form: Schema = {"type": "array", "items": items, "minItems": 1}
-    if element.most:
-        form["maxItems"] = element.most
-    return form
+    return {"type": "array", "items": items, "minItems": 1}
 
 
 def _sibling(element: Element) -> Schema:

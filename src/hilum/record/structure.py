@@ -123,8 +123,6 @@ class _Walk:
             return self._error("structure", path, "must be an array")
         if not value:
             return self._error("structure", path, "an array must not be empty")
-        if slot.element.most and len(value) > slot.element.most:
-            self._error("structure", path, f"at most {slot.element.most} values")
         for index, item in enumerate(value):
             if item is None and slot.type in PRIMITIVES:
                 continue

@@ -39,7 +39,7 @@ class Element:
     Attributes:
         name: JSON name; for a choice the stem, e.g. ``value`` of ``value[x]``.
         least: lowest cardinality.
-        most: highest cardinality, 0 = unbounded.
+        most: highest cardinality: 1, or 0 = unbounded (R4 has no other).
         types: type names; ``#Path`` for a nested structure.
         codes: name of the required code list or ``""``.
         is_choice: True for ``name[x]``.
