@@ -1,4 +1,6 @@
+import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,43 @@ def test_a_key_is_durable_before_anything_is_sealed_under_it(tmp_path: Any) -> N
     store = Watched(tmp_path / "keys.db")
     Keyring(NODE_KEY, store, entropy=Dice()).seal(b"body", **PLACE)
     assert order == [1]
+    store.close()
+
+
+def test_threads_that_seal_at_once_agree_on_one_key_and_shredding_reaches_them_all(
+    store: Any,
+) -> Any:
+    ring = Keyring(NODE_KEY, store, entropy=os.urandom)
+
+    def work(number: Any) -> Any:
+        return [ring.seal(b"body", **{**PLACE, "cid": cid}) for cid in range(100, 110)]
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(work, range(8)))
+    for offset in range(10):
+        place = {**PLACE, "cid": 100 + offset}
+        assert len(store.wrapped(100 + offset)) == 1
+        assert {ring.open(sealed[offset], **place) for sealed in made} == {b"body"}
+        ring.shred(100 + offset)
+        for sealed in made:
+            with pytest.raises(UnavailableError):
+                ring.open(sealed[offset], **place)
+
+
+def test_a_key_that_was_being_opened_while_it_was_shredded_is_not_kept(tmp_path: Any) -> Any:
+    class Slow(SqliteKeyStore):
+        def find(self, cid: Any, segment: Any, epoch: Any) -> Any:
+            found = super().find(cid, segment, epoch)
+            if found:
+                ring.shred(cid)
+            return found
+
+    store = Slow(tmp_path / "keys.db")
+    sealed = Keyring(NODE_KEY, store, entropy=Dice()).seal(b"body", **PLACE)
+    ring = Keyring(NODE_KEY, store, entropy=Dice())
+    assert ring.open(sealed, **PLACE) == b"body"
+    with pytest.raises(UnavailableError):
+        ring.open(sealed, **PLACE)
     store.close()
 
 

@@ -15,14 +15,13 @@ Source: NIST SP 800-38D section 8.3.
 from __future__ import annotations
 
 import struct
-import threading
 from hashlib import blake2b
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hilum.errors import MalformedInputError, UnavailableError, VerificationError
+from hilum.errors import ConflictError, MalformedInputError, UnavailableError, VerificationError
 from hilum.vault.keys import KEY_BYTES, Entropy, KeyPurpose, derive, unwrap, wrap
 
 __all__ = ["DIRECTIVE_SEGMENT", "RECEIPT_SEGMENT", "KeyStore", "Keyring", "key_segment"]
@@ -93,8 +92,9 @@ _KEY_OF: dict[int, int] = {}
 class Keyring:
     """Opened keys, cached; the only place where a segment key exists in the clear.
 
-    Thread-safe: `_current` and `_opened` are read without a lock (single dict reads); only the
-    owner of `_lock` opens, creates, rotates or shreds.
+    Safe between threads without a lock: caches are read and written by single dict operations; two
+    threads that create the same key meet in the store, where one wins; what was opened while `shred` or
+    `rotate` ran is used once and not kept (`_generation`).
 
     Args:
         node_key: 32 bytes.
@@ -107,7 +107,7 @@ class Keyring:
         self._pseudonym_key = derive(node_key, KeyPurpose.PSEUDONYM)
         self._store = store
         self._entropy = entropy
-        self._lock = threading.Lock()
+        self._generation = 0
         self._current: dict[tuple[int, int], tuple[AESGCM, int, bytes, bytes]] = {}
         self._opened: dict[tuple[int, int, int], tuple[AESGCM, bytes]] = {}
 
@@ -175,13 +175,10 @@ class Keyring:
         Raises:
             UnavailableError: when the key store cannot be written.
         """
-        with self._lock:
-            fresh = {}
-            for bit in self._store.segments(cid):
-                if bit & segments:
-                    fresh[bit] = self._create(cid, bit)[0]
-            self._forget(cid, opened=False)
-            return fresh
+        bits = [bit for bit in self._store.segments(cid) if bit & segments]
+        fresh = {bit: self._create(cid, bit, self._store.next_epoch(cid, bit))[0] for bit in bits}
+        self._forget(cid)
+        return fresh
 
     def shred(self, cid: int) -> int:
         """Destroy every key of the compartment, here and in the store; return how many.
@@ -189,11 +186,10 @@ class Keyring:
         Raises:
             UnavailableError: when the key store cannot be written.
         """
-        with self._lock:
-            try:
-                return self._store.shred(cid)
-            finally:
-                self._forget(cid, opened=True)
+        try:
+            return self._store.shred(cid)
+        finally:
+            self._forget(cid)
 
     def holds(self, cid: int) -> bool:
         """Tell whether any key of the compartment exists."""
@@ -206,47 +202,58 @@ class Keyring:
         ).digest()
 
     def _ensure(self, cid: int, seg: int) -> tuple[AESGCM, int, bytes, bytes]:
-        bit = key_segment(seg)
-        with self._lock:
-            known = self._store.newest(cid, bit)
-            if known is None:
-                epoch, key = self._create(cid, bit)
-            else:
-                epoch = known[0]
-                key = unwrap(self._kek, known[1], context=(cid, bit, epoch))
-            cipher, pseudonym = AESGCM(key), self.pseudonym(cid)
-            self._trim()
-            held = (cipher, epoch, _HEAD.pack(SEALED_VERSION, epoch), pseudonym)
-            self._opened[cid, seg, epoch] = (cipher, pseudonym)
-            self._current[cid, seg] = held
-            return held
+        bit, generation = key_segment(seg), self._generation
+        next_epoch = self._store.next_epoch(cid, bit)  # before looking: who comes second conflicts
+        epoch, key = self._newest(cid, bit) or self._create(cid, bit, next_epoch)
+        cipher, pseudonym = AESGCM(key), self.pseudonym(cid)
+        held = (cipher, epoch, _HEAD.pack(SEALED_VERSION, epoch), pseudonym)
+        self._trim()
+        self._opened[cid, seg, epoch] = (cipher, pseudonym)
+        self._current[cid, seg] = held
+        if generation != self._generation:
+            self._forget(cid)
+        return held
 
     def _reopen(self, cid: int, seg: int, epoch: int) -> tuple[AESGCM, bytes]:
-        bit = key_segment(seg)
-        with self._lock:
-            wrapped = self._store.find(cid, bit, epoch)
-            if wrapped is None:
-                raise UnavailableError(
-                    "shredded", "the key of this body no longer exists", retryable=False
-                )
-            key = unwrap(self._kek, wrapped, context=(cid, bit, epoch))
-            self._trim()
-            held = self._opened[cid, seg, epoch] = (AESGCM(key), self.pseudonym(cid))
-            return held
+        bit, generation = key_segment(seg), self._generation
+        wrapped = self._store.find(cid, bit, epoch)
+        if wrapped is None:
+            raise UnavailableError(
+                "shredded", "the key of this body no longer exists", retryable=False
+            )
+        held = (AESGCM(unwrap(self._kek, wrapped, context=(cid, bit, epoch))), self.pseudonym(cid))
+        self._trim()
+        self._opened[cid, seg, epoch] = held
+        if generation != self._generation:
+            self._forget(cid)
+        return held
 
-    def _create(self, cid: int, bit: int) -> tuple[int, bytes]:
-        epoch = self._store.next_epoch(cid, bit)
+    def _newest(self, cid: int, bit: int) -> tuple[int, bytes] | None:
+        known = self._store.newest(cid, bit)
+        if known is None:
+            return None
+        epoch, wrapped = known
+        return epoch, unwrap(self._kek, wrapped, context=(cid, bit, epoch))
+
+    def _create(self, cid: int, bit: int, epoch: int) -> tuple[int, bytes]:
         key = self._entropy(KEY_BYTES)
         context = (cid, bit, epoch)
-        self._store.add(
-            cid, bit, epoch, wrap(self._kek, key, context=context, nonce=self._entropy(12))
-        )
+        wrapped = wrap(self._kek, key, context=context, nonce=self._entropy(12))
+        try:
+            self._store.add(cid, bit, epoch, wrapped)
+        except ConflictError:
+            found = self._newest(cid, bit)
+            if found is None:
+                raise
+            return found
         return epoch, key
 
-    def _forget(self, cid: int, *, opened: bool) -> None:
-        self._current = {place: held for place, held in self._current.items() if place[0] != cid}
-        if opened:
-            self._opened = {place: held for place, held in self._opened.items() if place[0] != cid}
+    def _forget(self, cid: int) -> None:
+        self._generation += 1
+        for current in [place for place in list(self._current) if place[0] == cid]:
+            self._current.pop(current, None)
+        for opened in [place for place in list(self._opened) if place[0] == cid]:
+            self._opened.pop(opened, None)
 
     def _trim(self) -> None:
         if len(self._opened) > _CACHE_LIMIT:
