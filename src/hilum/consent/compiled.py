@@ -43,6 +43,7 @@ class CompiledClause:
     valid_until: UnixMs | None
     is_counted: bool
     is_priced: bool
+    has_conditions: bool
     windows: tuple[Window, ...]
 
     @property
@@ -141,8 +142,14 @@ def _compile(
         valid_until=clause.valid_until,
         is_counted=clause.uses > 0,
         is_priced=clause.price_msat > 0,
+        has_conditions=_has_conditions(clause),
         windows=tuple(_reachable(window) for window in found) if is_permit else found,
     )
+
+
+def _has_conditions(clause: Clause) -> bool:
+    has_period = clause.valid_from is not None or clause.valid_until is not None
+    return has_period or clause.uses > 0 or clause.price_msat > 0
 
 
 def _reachable(window: Window) -> Window:

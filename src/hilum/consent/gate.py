@@ -90,14 +90,22 @@ class _View:
 
     def __init__(self, clauses: Iterable[CompiledClause], request: Request, now: UnixMs) -> None:
         self.request = request
-        self.action = int(request.action)  # arithmetic on IntFlag is ten times slower
         self.now = now
         self.permits: list[CompiledClause] = []
         self.denies: list[CompiledClause] = []
         self.reasons: set[Reason] = set()
         self.until: int | None = None
+        purpose = request.purpose
+        action = int(request.action)  # arithmetic on IntFlag is ten times slower
         for clause in clauses:
-            self._sort(clause)
+            if not (
+                clause.purposes & purpose.bit if purpose.bit else clause.meets_purpose(purpose)
+            ):
+                self.reasons.add(Reason.OTHER_PURPOSE)
+            elif not clause.meets_action(action):
+                self.reasons.add(Reason.OTHER_ACTION)
+            else:
+                self._sort(clause)
 
     def note_boundaries(self, instants: Iterable[int]) -> None:
         for instant in instants:
@@ -115,7 +123,7 @@ class _View:
         )
 
     def _sort(self, clause: CompiledClause) -> None:
-        missing = self._missing(clause)
+        missing = self._unmet(clause) if clause.has_conditions else None
         if missing is not None:
             self.reasons.add(missing)
         elif clause.is_permit:
@@ -123,16 +131,11 @@ class _View:
         else:
             self.denies.append(clause)
 
-    def _missing(self, clause: CompiledClause) -> Reason | None:
-        request = self.request
-        if not clause.meets_purpose(request.purpose):
-            return Reason.OTHER_PURPOSE
-        if not clause.meets_action(self.action):
-            return Reason.OTHER_ACTION
+    def _unmet(self, clause: CompiledClause) -> Reason | None:
         self.note_boundaries(clause.boundaries)
         if clause.is_priced:
             return Reason.UNPAID
-        if clause.is_counted and (clause.directive, clause.index) in request.spent:
+        if clause.is_counted and (clause.directive, clause.index) in self.request.spent:
             return Reason.SPENT
         return _outside_validity(clause, self.now)
 
@@ -257,6 +260,8 @@ def _ids(clauses: list[CompiledClause]) -> tuple[str, ...]:
 
 
 def _counted(permits: list[CompiledClause]) -> tuple[tuple[str, int], ...]:
+    if not any(clause.is_counted for clause in permits):
+        return ()
     free = {window for clause in permits if not clause.is_counted for window in clause.windows}
     return tuple(
         sorted(

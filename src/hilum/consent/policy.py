@@ -223,7 +223,7 @@ def _segments(names: list[str], where: str) -> int:
     for name in names:
         if name not in Segment.__members__:
             raise MalformedInputError("bad-policy", "unknown segment", where=where)
-        mask |= Segment[name]
+        mask |= int(Segment[name])
     return mask
 
 

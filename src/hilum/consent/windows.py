@@ -77,10 +77,10 @@ def merge(windows: Iterable[Window], *, enough: int) -> tuple[Window, ...]:
     left = set(windows)
     if len(left) > enough:
         left = {one for one in left if not any(one != two and _is_inside(one, two) for two in left)}
-    for unite in (_unite_types, *(_unite_set(name) for name in _SETS), _unite_periods):
-        if len(left) <= enough:
-            break
-        left = set(unite(left))
+        for unite in _STEPS:
+            if len(left) <= enough:
+                break
+            left = set(unite(left))
     return tuple(sorted(left, key=_order)) if len(left) > 1 else tuple(left)
 
 
@@ -154,6 +154,9 @@ def _unite_periods(windows: Iterable[Window]) -> Iterable[Window]:
             end = max(end, _end(window))
         united.append(_with_period(rest, start, end))
     return united
+
+
+_STEPS = (_unite_types, *map(_unite_set, _SETS), _unite_periods)
 
 
 def _with_period(window: Window, start: int, end: int) -> Window:
