@@ -76,7 +76,7 @@ def _version(base: str, row: Shown, method: str) -> bytes:
         "response": {
             "status": status,
             "etag": f'W/"{row.ver}"',
-            "lastModified": format_instant(row.updated),  # type: ignore[arg-type]  # ms from the store
+            "lastModified": format_instant(row.updated),
         },
     }
     head = b'{"fullUrl":"' + f"{base}/{row.type}/{row.id}".encode() + b'",'

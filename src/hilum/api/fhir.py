@@ -71,12 +71,16 @@ class FhirRoutes:
             raise MalformedInputError("unknown-type", "not a FHIR R4 resource type", where="url")
         if len(path) == 1:
             return await self._type_level(request, receive, session, kind)
+        return await self._below_type(request, receive, session)
+
+    async def _below_type(self, request: Request, receive: Receive, session: Session) -> Response:
+        method, path = request.method, request.path
         if len(path) == 2 and path[1] == "_search" and method == "POST":
             body = await read_body(request, receive)
             pairs = [*request.query, *parse_query_string(body)]
-            return await self._search(request, session, kind, pairs)
+            return await self._search(request, session, path[0], pairs)
         if len(path) == 2:
-            return await self._instance_level(request, receive, session, (kind, path[1]))
+            return await self._instance_level(request, receive, session, (path[0], path[1]))
         if path[2] == "_history" and len(path) <= 4 and method == "GET":
             return await self._history(request, session, path)
         return _not_allowed()

@@ -103,7 +103,11 @@ def _run_transaction(
 
 
 def _at(operation: Operation, act: object) -> Prepared:
-    """Run a preparation so that its errors name the entry."""
+    """Run a preparation so that its errors name the entry.
+
+    Raises:
+        MalformedInputError: what the preparation raised, with the entry's place.
+    """
     try:
         return act()  # type: ignore[operator,no-any-return]  # a thunk
     except MalformedInputError as error:

@@ -20,6 +20,7 @@ FHIR_JSON = b"application/fhir+json; charset=utf-8"
 MAX_BODY = 16 * 1024 * 1024
 """Largest request body taken, decompressed, in bytes."""
 _MAX_QUERY = 16 * 1024
+_TOO_LARGE = ("too-large", f"more than {MAX_BODY} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Request:
             path=tuple(part for part in scope["path"].split("/")[2:] if part),
             query=parse_query_string(scope["query_string"]),
             headers=headers,
-            base=f"{scope.get('scheme', 'http')}://{headers.get(b'host', b'localhost').decode('latin-1')}/fhir",
+            base=f"{scope.get('scheme', 'http')}://{_host(headers)}/fhir",
         )
 
 
@@ -75,6 +76,10 @@ class Response:
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+def _host(headers: Mapping[bytes, bytes]) -> str:
+    return headers.get(b"host", b"localhost").decode("latin-1")
 
 
 def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
@@ -108,7 +113,7 @@ async def read_body(request: Request, receive: Receive) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY:
-            raise _too_large()
+            raise MalformedInputError(*_TOO_LARGE, where="body", hint="send it in parts")
         parts.append(part)
         if not message.get("more_body"):
             break
@@ -128,13 +133,7 @@ def _gunzip(body: bytes) -> bytes:
     except zlib.error as error:
         raise MalformedInputError("bad-coding", "not gzip", where="body") from error
     if len(plain) > MAX_BODY:
-        raise _too_large()
+        raise MalformedInputError(*_TOO_LARGE, where="body", hint="send it in parts")
     if not unpacker.eof:
         raise MalformedInputError("cut-off", "the gzip stream ends early", where="body")
     return plain
-
-
-def _too_large() -> MalformedInputError:
-    return MalformedInputError(
-        "too-large", f"more than {MAX_BODY} bytes", where="body", hint="send it in parts"
-    )

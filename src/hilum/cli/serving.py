@@ -80,7 +80,9 @@ def _probe(host: str, port: int) -> None:
 
 async def _serve(node: Node, directory: DataDirectory, host: str, port: int) -> None:
     application = build_app(node, build_portal(node))
-    server = Server(application, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(
+        application, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,7 +97,7 @@ async def _serve(node: Node, directory: DataDirectory, host: str, port: int) -> 
     await asyncio.wait({serving, halted}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     listener.close()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian types nothing here
     for task in (serving, steps):
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait_for(task, timeout=10)

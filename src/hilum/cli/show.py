@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ def show_result(result: Any, words: str, *, as_json: bool) -> None:  # noqa: ANN
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
         return
-    _LAYOUTS.get(words, _facts)(result)
+    layout: Callable[[Any], None] = _LAYOUTS.get(words, _facts)
+    layout(result)
 
 
 def show_error(error: HilumError, *, as_json: bool) -> None:
@@ -123,7 +124,7 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-_LAYOUTS = {
+_LAYOUTS: dict[str, Callable[[Any], None]] = {
     "facts": _facts,
     "fsck": _fsck,
     "id": _identity,

@@ -144,15 +144,22 @@ def _import_record(story: _Story, bundles: list[str]) -> str:
     counts = []
     subject = "new"
     for path in (bundles[0], str(sensor), str(phone)):
-        report = story.operate("import", subject=subject, directory=False, zone="Europe/Madrid", files=[path])
+        report = story.operate(
+            "import", subject=subject, directory=False, zone="Europe/Madrid", files=[path]
+        )
         subject = report["subject"]
         _check(report["accepted"] > 0, f"nothing accepted from {Path(path).name}")
         counts.append(f"{report['accepted']} from {Path(path).name}")
-        again = story.operate("import", subject=subject, directory=False, zone="Europe/Madrid", files=[path])
+        again = story.operate(
+            "import", subject=subject, directory=False, zone="Europe/Madrid", files=[path]
+        )
         _check(again["accepted"] == 0, f"a second import of {Path(path).name} added rows")
     for path in bundles[1:]:
         report = story.operate("import", subject="new", directory=False, zone=None, files=[path])
-        _check(report["accepted"] > 0 and not report["refused"], f"{Path(path).name} was not taken whole")
+        _check(
+            report["accepted"] > 0 and not report["refused"],
+            f"{Path(path).name} was not taken whole",
+        )
     story.facts["subject"] = subject
     return ", ".join(counts) + "; a second import added nothing"
 
@@ -161,7 +168,11 @@ def _refuse_before_consent(story: _Story, _bundles: list[str]) -> str:
     """Before any consent a clinic sees nothing at all."""
     facts = story.facts
     facts["reader"] = story.operate(
-        "reader add", name="Riverside Clinic", kind="organization", role="physician", organization=None
+        "reader add",
+        name="Riverside Clinic",
+        kind="organization",
+        role="physician",
+        organization=None,
     )["id"]
     facts["clinic"] = _token(story, reader=facts["reader"], purpose="TREAT")
     facts["own"] = _token(story, subject=facts["subject"])
@@ -170,7 +181,10 @@ def _refuse_before_consent(story: _Story, _bundles: list[str]) -> str:
     status, body = story.ask(facts["patient"], facts["clinic"])
     _check(status == http.client.NOT_FOUND, f"expected absent, got {status}")
     facts["absent"] = _absent(story, body)
-    _check(story.count(facts["everything"], facts["clinic"]) == 0, "a search without consent found rows")
+    _check(
+        story.count(facts["everything"], facts["clinic"]) == 0,
+        "a search without consent found rows",
+    )
     return "read 404, search empty, byte for byte as for a person who never existed"
 
 
@@ -179,8 +193,13 @@ def _grant(story: _Story, _bundles: list[str]) -> str:
     facts = story.facts
     until = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400))
     granted = story.operate(
-        "grant", subject=facts["subject"], reader=facts["reader"], purpose="TREAT",
-        types=None, segments=None, until=until,
+        "grant",
+        subject=facts["subject"],
+        reader=facts["reader"],
+        purpose="TREAT",
+        types=None,
+        segments=None,
+        until=until,
     )
     facts["directive"] = granted["directive"]
     return f"directive {granted['directive']} until {until}"
@@ -209,7 +228,9 @@ def _list_receipts(story: _Story, _bundles: list[str]) -> str:
     log = story.operate("log", subject=facts["subject"])
     outcomes = [row["outcome"] for row in log]
     _check("absent" in outcomes and "permit" in outcomes, f"outcomes {set(outcomes)}")
-    shown = [row for row in log if row["outcome"] == "permit" and row["reader"] == "Riverside Clinic"]
+    shown = [
+        row for row in log if row["outcome"] == "permit" and row["reader"] == "Riverside Clinic"
+    ]
     _check(shown, "no receipt names the clinic")
     facts["receipt"] = shown[0]["receipt"]
     return f"{len(log)} receipts, {outcomes.count('absent')} of them of refused attempts"
@@ -240,12 +261,14 @@ def _break_glass(story: _Story, _bundles: list[str]) -> str:
     urgent = _token(story, reader=facts["reader"], purpose="ETREAT")
     status, _ = story.ask(facts["patient"], urgent)
     _check(status == http.client.NOT_FOUND, "an emergency purpose alone opened the record")
-    body = json.dumps({
-        "subject": facts["subject"],
-        "reason": "unconscious after a fall, allergies unknown",
-        "nature": "medical emergency",
-        "affiliation": "Riverside Clinic",
-    }).encode()
+    body = json.dumps(
+        {
+            "subject": facts["subject"],
+            "reason": "unconscious after a fall, allergies unknown",
+            "nature": "medical emergency",
+            "affiliation": "Riverside Clinic",
+        }
+    ).encode()
     status, _ = story.ask("/api/break-glass", urgent, body=body)
     _check(status == http.client.CREATED, f"break-glass answered {status}")
     status, _ = story.ask(facts["patient"], urgent)
@@ -307,13 +330,24 @@ def _token(story: _Story, **who: str) -> str:
 
 def _absent(story: _Story, body: bytes) -> bytes:
     """Return the body of a denied read after checking that it equals one of a person who never was."""
-    _, never = story.ask("/fhir/Patient/00000000-0000-4000-8000-000000000000", story.facts["clinic"])
+    _, never = story.ask(
+        "/fhir/Patient/00000000-0000-4000-8000-000000000000", story.facts["clinic"]
+    )
     _check(body == never, "denied and never-existed differ")
     return body
 
 
 def _verify(proof: Path, headers: Path) -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "hilum", "verify", str(proof), "--headers", str(headers), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "hilum",
+        "verify",
+        str(proof),
+        "--headers",
+        str(headers),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)  # noqa: S603 - our own
     return done.returncode, json.loads(done.stdout)
 
@@ -339,10 +373,15 @@ def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
     while time.monotonic() < until:
         if process.poll() is not None:
             break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), timeout=0.2),
+        ):
             return
         time.sleep(0.02)
-    raise UnavailableError("node-did-not-start", "the throw-away node did not start", retryable=False)
+    raise UnavailableError(
+        "node-did-not-start", "the throw-away node did not start", retryable=False
+    )
 
 
 def _free_port() -> int:

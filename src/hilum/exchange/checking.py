@@ -118,7 +118,8 @@ def _check_chain(node: Node, conn: Connection) -> Iterator[str]:
 
 
 def _check_originals(node: Node, conn: Connection) -> Iterator[str]:
-    for cid, name, size in conn.execute("select cid, name, bytes from original").fetchall():
-        found = sum(len(part) for part in node.originals.read(cid, name, seg=8))
-        if found != size:
-            yield f"original {name[:8]}… of compartment {cid} has another size"
+    for _subject, cid, _created in node.record.subjects(conn):
+        for original in node.originals.of_compartment(conn, cid):
+            size = sum(len(part) for part in node.originals.read(cid, original.name, seg=8))
+            if size != original.size:
+                yield f"original {original.name[:8]}… of compartment {cid} has another size"

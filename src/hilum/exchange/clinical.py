@@ -334,7 +334,11 @@ def _check_home(target: _Target, resource: Resource) -> None:
 def _write(
     target: _Target, conn: Connection, ready: Sequence[tuple[Operation, Resource, int]]
 ) -> list[str]:
-    """Write a group in one commit; per entry ``accepted``, ``duplicate`` or ``refused``."""
+    """Write a group in one commit; per entry ``accepted``, ``duplicate`` or ``refused``.
+
+    Raises:
+        MalformedInputError: the store changed under the import.
+    """
     node, at = target.node, target.node.clock()
     outcomes: list[str] = []
     changes: list[Change] = []

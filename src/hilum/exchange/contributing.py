@@ -249,7 +249,7 @@ def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Ve
                 decision=each.decision,
                 disclosed=[(version.body, version.seg)],
                 now=at,
-            )  # fmt: skip
+            )
             for each, version in zip(prepared, versions, strict=True)
         ]
         node.journal.append(conn, drafts, entropy=node.entropy)
@@ -271,7 +271,12 @@ def _apply(node: Node, conn: Connection, change: Change, at: UnixMs) -> Version:
 
 
 def _apply_consent(node: Node, conn: Connection, change: Create | Update, at: UnixMs) -> Version:
-    """A Consent is a directive: posting one makes it, ending one revokes it; terms never change."""
+    """A Consent is a directive: posting one makes it, ending one revokes it; terms never change.
+
+    Raises:
+        ConflictError: the terms would change, or it is revoked already.
+        MalformedInputError: not active, or it says what terms cannot.
+    """
     parsed = parse_consent(change.resource.tree)
     if isinstance(change, Update):
         if parsed.is_in_force:
@@ -357,7 +362,7 @@ def _refuse(
             decision=refused,
             disclosed=(),
             now=node.clock(),
-        )  # fmt: skip
+        )
     )
     raise AccessDeniedError("absent", "there is nothing here")
 

@@ -1,4 +1,4 @@
-"""Breaking the glass: a reader says why, the policy decides, the record opens for hours, the subject sees it."""
+"""Breaking the glass: a reader says why, the policy decides, the record opens, the subject sees it."""
 
 from __future__ import annotations
 

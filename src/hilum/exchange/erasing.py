@@ -98,7 +98,7 @@ def _delete_rows(node: Node, conn: Connection, cid: CompartmentId) -> dict[str, 
         "receipts": node.journal.erase(conn, cid),
         "tokens": 0 if subject is None else node.identity.erase(conn, subject),
         "salts": salts,
-        "payloads": conn.execute("delete from original where cid = ?", (cid,)).rowcount,
+        "payloads": node.originals.unnote(conn, cid),
     }
 
 

@@ -8,6 +8,8 @@ bad entry never loses the others: it is refused with its place and its reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from hilum.exchange.payloads import Kind, Payload, open_payloads
 from hilum.exchange.people import add_subject, compartment_of
 from hilum.exchange.report import Report
 from hilum.signals.pipeline import read_payload
+from hilum.vault.payload import Original
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,10 +139,9 @@ def _import_device(job: _Import, payload: Payload) -> None:
         job.subject = SubjectId(made["id"])
     cid = compartment_of(node, node.conn, job.subject)
     _keep_original(node, cid, payload)
-    batch = first
-    while batch is not None:
-        series, at = batch.series, node.clock()
-        placed = node.writer.write(lambda conn, s=series, a=at: node.series.place(conn, cid, s, a))
+    for batch in chain([first], batches):
+        place = partial(node.series.place, cid=cid, batch=batch.series, at=node.clock())
+        placed = node.writer.write(place)
         job.report.accepted += placed.accepted
         job.report.duplicate += placed.duplicate
         for refusal in [*batch.refused, *placed.refused]:
@@ -151,7 +153,6 @@ def _import_device(job: _Import, payload: Payload) -> None:
             job.report.refuse(
                 f"{payload.name} {batch.broken}", "the rest of the file is unreadable"
             )
-        batch = next(batches, None)
 
 
 def _keep_original(node: Node, cid: CompartmentId, payload: Payload) -> None:
@@ -161,12 +162,5 @@ def _keep_original(node: Node, cid: CompartmentId, payload: Payload) -> None:
     name, size = node.originals.keep(cid, payload.stream, seg=_ORIGINAL_SEGMENT)
     payload.stream.seek(place)
     kind = payload.kind.value if payload.source is None else payload.source.value
-    at = node.clock()
-    node.writer.write(
-        lambda conn: (
-            conn.execute(
-                "insert or ignore into original(cid,name,kind,bytes,at) values(?,?,?,?,?)",
-                (cid, name, kind, size, at),
-            ).rowcount
-        )
-    )
+    note = Original(cid, name, kind, size, node.clock())
+    node.writer.write(partial(node.originals.note, original=note))

@@ -17,9 +17,10 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +37,7 @@ from hilum.record.change import Create, Method, StoredVersion
 from hilum.record.references import list_references
 from hilum.record.resource import parse_json, parse_resource
 from hilum.record.types import is_directory_type
+from hilum.vault.payload import Original
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -148,7 +150,7 @@ def _line_of(stored: StoredVersion) -> bytes:
             stored.seg,
             stored.author,
             body,
-        )  # fmt: skip
+        )
     )
 
 
@@ -185,20 +187,18 @@ def _write_originals(
     archive: zipfile.ZipFile,
     digests: dict[str, str],
 ) -> int:
-    rows = conn.execute(
-        "select name, kind, at from original where cid = ? order by at", (cid,)
-    ).fetchall()
+    kept = node.originals.of_compartment(conn, cid)
     index = []
-    for name, kind, at in rows:
-        digest = sha256()
+    for original in kept:
+        name, digest = original.name, sha256()
         with archive.open(f"originals/{name}", "w", force_zip64=True) as member:
             for part in node.originals.read(cid, name, seg=_ORIGINAL_SEGMENT):
                 member.write(part)
                 digest.update(part)
         digests[f"originals/{name}"] = digest.hexdigest()
-        index.append(_encode({"name": name, "kind": kind, "at": at}))
+        index.append(_encode({"name": name, "kind": original.kind, "at": original.at_unix_ms}))
     _count, digests["originals.ndjson"] = _write(archive, "originals.ndjson", index)
-    return len(rows)
+    return len(kept)
 
 
 # -- back ------------------------------------------------------------------------------------------
@@ -353,16 +353,6 @@ def _restore_originals(node: Node, archive: zipfile.ZipFile, cid: CompartmentId)
     for _place, text in _lines(archive, "originals.ndjson"):
         line = msgspec.json.decode(text)
         with archive.open(f"originals/{line['name']}") as member:
-            name, size = node.originals.keep(cid, _seekable(member), seg=_ORIGINAL_SEGMENT)
-        row = (cid, name, line["kind"], size, line["at"])
-        node.writer.write(
-            lambda conn, r=row: (
-                conn.execute(
-                    "insert or ignore into original(cid,name,kind,bytes,at) values(?,?,?,?,?)", r
-                ).rowcount
-            )
-        )
-
-
-def _seekable(member: IO[bytes]) -> Any:  # noqa: ANN401 - ZipExtFile is a BinaryIO in all but name
-    return member
+            name, size = node.originals.keep(cid, member, seg=_ORIGINAL_SEGMENT)
+        note = Original(cid, name, line["kind"], size, line["at"])
+        node.writer.write(partial(node.originals.note, original=note))

@@ -81,7 +81,7 @@ def _open(file: IO[bytes], name: str, stack: ExitStack) -> list[Payload]:
     if not head.strip():
         raise MalformedInputError("empty", "the file is empty", where=name)
     if head.startswith(b"\x1f\x8b"):
-        plain = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))
+        plain = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115 - the stack closes it
         _gunzip(file, cast("IO[bytes]", plain), name)
         return _open(cast("IO[bytes]", plain), name, stack)
     if head.startswith(b"PK\x03\x04") and detect(head) is None:
@@ -152,7 +152,8 @@ def _unzip(file: IO[bytes], name: str, stack: ExitStack) -> list[Payload]:
             ):
                 raise _bomb(f"{name}!{member.filename}")
             plain = cast(
-                "IO[bytes]", stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))
+                "IO[bytes]",
+                stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL)),  # noqa: SIM115 - the stack closes it
             )
             with archive.open(member) as packed:
                 shutil.copyfileobj(packed, plain, _COPY)

@@ -20,6 +20,7 @@ from hilum.consent.gate import directory_access
 from hilum.exchange.auditing import AUDIT_TYPE, Shown, find_audit, read_audit
 from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.node import DIRECTORY, NODE_CHAIN
+from hilum.record.change import Gone, Row
 from hilum.record.query import (
     DateFilter,
     IdFilter,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from hilum.identity.session import Session
     from hilum.journal.model import Draft
     from hilum.record.access import Access, Action
-    from hilum.record.change import Gone, Row
     from hilum.signals.model import Point, SeriesSummary
 
 __all__ = [
@@ -126,9 +126,9 @@ def look_up_version(
     conn, now = node.conn, node.clock()
     cid = _whose(node, conn, type, id)
     decision, access = _ask(node, conn, session, cid, HISTORY, now)
-    found = node.record.vread(conn, access, type, id, ver)
-    row = found if found is not None and hasattr(found, "body") else None
-    gone = found if found is not None and row is None else None
+    found = node.record.vread(conn, access, type, id, ver=ver)
+    row = found if isinstance(found, Row) else None
+    gone = found if isinstance(found, Gone) else None
     shown = None if row is None else _of_row(row)
     return _answer_one(node, conn, session, (cid, HISTORY, decision, now), shown), gone
 
@@ -189,7 +189,7 @@ def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] |
             decision=decision,
             disclosed=[(row.body, row.seg) for row in shown if row.cid == cid],
             now=now,
-        )  # fmt: skip
+        )
         for cid, decision, _access in asked
     )
     following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
@@ -357,7 +357,7 @@ def _write_summary_receipt(
             decision=decision,
             disclosed=disclosed,
             now=now,
-        )  # fmt: skip
+        )
     )
 
 
@@ -379,7 +379,7 @@ def _whose(node: Node, conn: Connection, type: str, id: str) -> CompartmentId:
     if type == "Observation":
         name = parse_reading_id(id)
         found = None if name is None else node.series.compartment_of(conn, name.sid)
-        return _NOWHERE if found is None else found
+        return _NOWHERE if found is None else CompartmentId(found)
     if type == AUDIT_TYPE:
         stored = node.journal.get(conn, id)
         return _NOWHERE if stored is None else stored.cid

@@ -8,6 +8,7 @@ a batch without an anchor is anchored, an anchor that is already in the chain is
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hilum.base.hashes import tagged_hash
@@ -67,12 +68,13 @@ def seal(node: Node) -> dict[str, Any]:
     operations = sum(batch.operations for batch in batches)
     for batch in node.ledger.unanchored(node.conn):
         anchored = chain.anchor(batch.record, batch.data)
-        number, txid, at_height = batch.number, anchored.txid, anchored.height
-        node.writer.write(
-            lambda conn, n=number, t=txid, h=at_height: node.ledger.mark_anchored(
-                conn, n, txid=t, height=h
-            )
+        mark = partial(
+            node.ledger.mark_anchored,
+            number=batch.number,
+            txid=anchored.txid,
+            height=anchored.height,
         )
+        node.writer.write(mark)
     tip, _hash = chain.tip()
     node.writer.write(lambda conn: node.ledger.mark_final(conn, tip - FINAL_DEPTH))
     node.batch = node.ledger.last_batch(node.conn)

@@ -14,12 +14,14 @@ import struct
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, Final
+from sqlite3 import Connection
+from typing import IO, Final
 
 import zstandard
 
 from hilum.base.ids import CompartmentId
 from hilum.errors import UnavailableError, VerificationError
+from hilum.vault.payload import Original
 
 __all__ = ["SCHEMA", "Originals"]
 
@@ -53,7 +55,7 @@ class Originals:
         self._open = open_
         self._key = key
 
-    def keep(self, cid: CompartmentId, payload: BinaryIO, *, seg: int) -> tuple[str, int]:
+    def keep(self, cid: CompartmentId, payload: IO[bytes], *, seg: int) -> tuple[str, int]:
         """Store a payload durably; storing it again changes nothing.
 
         Args:
@@ -109,6 +111,25 @@ class Originals:
                 yield part
                 number += 1
 
+    def note(self, conn: Connection, *, original: Original) -> None:
+        """Note a payload that `keep` stored; a second note changes nothing."""
+        conn.execute(
+            "insert or ignore into original(cid,name,kind,bytes,at) values(?,?,?,?,?)",
+            (original.cid, original.name, original.kind, original.size, original.at_unix_ms),
+        )
+
+    def of_compartment(self, conn: Connection, cid: CompartmentId) -> list[Original]:
+        """Return the payloads of a compartment, oldest first."""
+        rows = conn.execute(
+            "select cid, name, kind, bytes, at from original where cid = ? order by at, name",
+            (cid,),
+        )
+        return [Original(CompartmentId(row[0]), *row[1:]) for row in rows]
+
+    def unnote(self, conn: Connection, cid: CompartmentId) -> int:
+        """Delete the notes of a compartment's payloads; return how many there were."""
+        return conn.execute("delete from original where cid = ?", (cid,)).rowcount
+
     def erase(self, cid: CompartmentId) -> int:
         """Delete every original of a compartment; return how many."""
         folder = self._path(cid, "x").parent
@@ -123,7 +144,7 @@ class Originals:
         return self._folder / str(cid) / name
 
     def _frames(
-        self, payload: BinaryIO, *, cid: CompartmentId, name: str, seg: int
+        self, payload: IO[bytes], *, cid: CompartmentId, name: str, seg: int
     ) -> Iterator[bytes]:
         squeeze = zstandard.ZstdCompressor(level=3)
         number = 0
@@ -137,7 +158,7 @@ class Originals:
                 return
             number += 1
 
-    def _frame(self, file: BinaryIO, *, cid: CompartmentId, id: str, seg: int) -> bytes:
+    def _frame(self, file: IO[bytes], *, cid: CompartmentId, id: str, seg: int) -> bytes:
         head = file.read(_LENGTH.size)
         if len(head) != _LENGTH.size or (length := _LENGTH.unpack(head)[0]) > _LONGEST:
             raise VerificationError("original", "an original payload is cut off")
