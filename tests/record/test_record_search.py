@@ -17,7 +17,7 @@ from hilum.record.access import Access, Action, Window
 from hilum.record.bundle import parse_bundle, plan
 from hilum.record.change import Create
 from hilum.record.dates import FAR_FUTURE, FAR_PAST, Interval, read_interval
-from hilum.record.query import TokenValue, format_cursor, parse_query
+from hilum.record.query import MAX_VALUES, TokenValue, format_cursor, parse_query
 from hilum.record.resource import parse_resource
 
 DAY = 86_400_000
@@ -269,6 +269,35 @@ def test_several_compartments_are_merged_into_one_order(shelf: Any) -> None:
     )
     assert [row.id for row in rest] == ["o1", "o0"]
     assert [row.id for row in shelf.record.run(shelf.conn, query, [], after=None, limit=4)] == []
+
+
+def test_the_longest_search_still_runs(shelf: Any) -> None:
+    shelf.add({
+        "resourceType": "Observation", "id": "x", "focus": [{"reference": "Basic/i7"}],
+        "code": {"coding": [{"system": "s", "code": "c7"}]}, "effectiveDateTime": "2020",
+    })  # fmt: skip
+    count = MAX_VALUES
+    pairs = [
+        ("focus", ",".join(f"Basic/i{i}" for i in range(count))),
+        ("code", ",".join(f"s|c{i}" for i in range(count))),
+        ("code", ",".join(f"c{i}" for i in range(count))),
+        ("date", ",".join(["2020"] * count)),
+        ("_lastUpdated", ",".join(["1970"] * count)),
+        ("_id", ",".join(["x", "a b", "\ud800", *["y"] * (count - 3)])),
+    ]
+    assert shelf.find("Observation", *pairs) == ["x"]
+    assert shelf.find("Observation", ("focus", ",".join(f"i{i}" for i in range(25)))) == ["x"]
+    assert shelf.find("Observation", *pairs[:1] * 9) == ["x"]
+    assert shelf.find("Observation", *pairs[1:2] * 20) == ["x"]
+    assert shelf.find("Observation", *pairs[3:4] * 20) == ["x"]
+    for too_much in (
+        pairs * 4,
+        [("status", "final")] * 65,
+        [("focus", ",".join("x" * 200))],
+    ):
+        with pytest.raises(MalformedInputError):
+            shelf.find("Observation", *too_much)
+    assert shelf.find("Observation", ("_id", "no id")) == []
 
 
 REFUSED = [

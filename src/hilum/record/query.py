@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hilum.base.ids import is_fhir_id
 from hilum.errors import MalformedInputError
 from hilum.record.dates import DateValue, parse_date_value
 from hilum.record.parameters import Kind, Parameter, parameters_of, patient_parameters
@@ -38,6 +39,10 @@ DEFAULT_COUNT = 20
 MAX_COUNT = 1000
 MAX_VALUES = 200
 """Most alternatives in one parameter."""
+MAX_PAIRS = 64
+"""Most parameters in one search."""
+MAX_WORK = 4000
+"""Most things to compare with in one search; a reference without a type counts once per type."""
 CURSOR = "_cursor"
 _COLUMNS = frozenset({"_id", "_lastUpdated", "_count", CURSOR})
 _VALUE = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)
@@ -145,6 +150,8 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
     """
     if not is_resource_type(name):
         raise MalformedInputError("unknown-type", "not a FHIR R4 resource type")
+    if len(pairs) > MAX_PAIRS:
+        raise MalformedInputError("value", f"more than {MAX_PAIRS} parameters", where="query")
     reader = _Reader(name)
     applied: list[tuple[str, str]] = []
     ignored: list[str] = []
@@ -162,6 +169,10 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
             )
         else:
             ignored.append(key)
+    if reader.work > MAX_WORK:
+        raise MalformedInputError(
+            "value", "too many values", where="query", hint="name the types of references"
+        )
     return Query(
         type=name,
         type_number=type_number(name),
@@ -184,6 +195,7 @@ class _Reader:
         self.filters: list[Filter] = []
         self.count = DEFAULT_COUNT
         self.cursor: tuple[int, int] | None = None
+        self.work = 0
         self._patients: list[set[str]] = []
 
     def refusal(self, key: str) -> tuple[str, str] | None:
@@ -200,6 +212,7 @@ class _Reader:
     def take(self, key: str, text: str) -> None:
         """Read one pair that is supported."""
         base, _, modifier = key.partition(":")
+        self.work += 1 + text.count(",")
         if base == "_count":
             self.count = _count(text)
         elif base == CURSOR:
@@ -215,7 +228,8 @@ class _Reader:
             dates = tuple(parse_date_value(v, where=base) for v in values)
             self.filters.append(UpdatedFilter(dates))
             return
-        ids = tuple(_unescape(v) for v in values)
+        # what is no id cannot be one of a resource: it finds nothing
+        ids = tuple(v for v in values if is_fhir_id(v))
         self.filters.append(IdFilter(ids))
         if self.name == "Patient":
             self._patients.append(set(ids))
@@ -240,6 +254,7 @@ class _Reader:
         found: list[str] = []
         for value in values:
             found += _references(_unescape(value), targets)
+        self.work += len(found)
         is_patient = "Patient" in targets and parameter.name in (
             patient_parameters(self.name) | {"patient", "subject"}
         )

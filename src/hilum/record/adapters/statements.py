@@ -214,11 +214,9 @@ class _Search:
                 statement.add(_ROWS_WITH_SYSTEM, self._cid, item.parameter, system)
 
     def _references(self, statement: Statement, item: ReferenceFilter) -> None:
-        for index, reference in enumerate(item.references):
-            statement.add("or" if index else "")
-            statement.add(
-                _HAS_REFERENCE, self._cid, item.parameter, self._keyed.reference(reference)
-            )
+        hashes = [self._keyed.reference(reference) for reference in item.references]
+        marks = ", ".join("?" * len(hashes))
+        statement.add(_HAS_REFERENCE.format(marks), self._cid, item.parameter, *hashes)
 
     def _dates(self, statement: Statement, item: DateFilter) -> None:
         for index, value in enumerate(item.values):
@@ -234,7 +232,7 @@ _HAS_CODING = (
     " and t.ts = x.ts and t.rid = x.rid)"
 )
 _HAS_REFERENCE = (
-    "exists (select 1 from i_ref t where t.cid = ? and t.p = ? and t.ref = ?"
+    "exists (select 1 from i_ref t where t.cid = ? and t.p = ? and t.ref in ({})"
     " and t.ts = x.ts and t.rid = x.rid)"
 )
 _ROWS_WITH_CODE = "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.code = ?)"
