@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
-from hilum.errors import ConflictError, MalformedInputError
+from hilum.errors import ConflictError
 from hilum.record.access import Access, Action
 from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
 from hilum.record.adapters.layout import COLUMNS, SCHEMA, TABLES, Raw
 from hilum.record.adapters.statements import access_filter, search
-from hilum.record.adapters.writing import Batch, Writer
+from hilum.record.adapters.writing import Batch, Writer, stamped, tree_of
 from hilum.record.change import (
     Change,
     Create,
@@ -34,7 +34,7 @@ from hilum.record.change import (
 from hilum.record.index import Indexer, clinical_instant
 from hilum.record.keyed import KeyedHash
 from hilum.record.query import Query
-from hilum.record.resource import Tree, parse_json, stamp
+from hilum.record.resource import parse_json
 from hilum.record.types import type_name, type_number
 
 __all__ = ["SCHEMA", "SqliteRecord"]
@@ -124,15 +124,15 @@ class SqliteRecord:
         return versions
 
     def _create(self, batch: Batch, change: Create, at: UnixMs) -> Version:
-        version = _stamped(change, batch.rid, 1, at)
-        self._writer.add(batch, version, _tree(change, version), change.author)
+        version = stamped(change, batch.rid, 1, at)
+        self._writer.add(batch, version, tree_of(change, version), change.author)
         return version
 
     def _update(self, conn: sqlite3.Connection, change: Update, at: UnixMs) -> Version:
         current = self._demand(conn, change.resource.type, change)
-        version = _stamped(change, current[1], current[4] + 1, at)
+        version = stamped(change, current[1], current[4] + 1, at)
         self._writer.supersede(conn, current)
-        self._writer.replace(conn, version, _tree(change, version), change.author)
+        self._writer.replace(conn, version, tree_of(change, version), change.author)
         return version
 
     def _delete(self, conn: sqlite3.Connection, change: Delete, at: UnixMs) -> Version:
@@ -394,25 +394,3 @@ class SqliteRecord:
         return conn.execute(
             sql, (kind, own_id, kind, own_id, number, *then_values, *now_values, limit)
         ).fetchall()
-
-
-def _stamped(change: Create | Update, rid: int, ver: int, at: UnixMs) -> Version:
-    if change.seg <= 0:
-        raise MalformedInputError("no-segment", "a resource must be in at least one segment")
-    name = change.resource.type
-    body = stamp(
-        change.resource.raw, id=change.id, version=ver, updated=at, security=change.security
-    )
-    instant = clinical_instant(change.resource.tree)
-    return Version(
-        change.cid, rid, name, change.id, ver, change.seg,
-        at if instant is None else UnixMs(instant), at,
-        Method.CREATE if ver == 1 else Method.UPDATE, body,
-    )  # fmt: skip
-
-
-def _tree(change: Create | Update, version: Version) -> Tree:
-    # Labels added on the way in are searchable: read them from the body that is stored.
-    if change.security:
-        return parse_json(version.body, max_bytes=len(version.body))
-    return change.resource.tree

@@ -6,15 +6,15 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from hilum.base.ids import UnixMs
-from hilum.errors import ConflictError
+from hilum.errors import ConflictError, MalformedInputError
 from hilum.record.adapters.bodies import Bodies
 from hilum.record.adapters.layout import INDEXES, Raw
-from hilum.record.change import Method, Version
-from hilum.record.index import Facts, Indexer, IndexRows
-from hilum.record.resource import Tree, parse_json
+from hilum.record.change import Create, Method, Update, Version
+from hilum.record.index import Facts, Indexer, IndexRows, clinical_instant
+from hilum.record.resource import Tree, parse_json, stamp
 from hilum.record.types import type_number
 
-__all__ = ["Batch", "Writer", "index_tuples"]
+__all__ = ["Batch", "Writer", "index_tuples", "stamped", "tree_of"]
 
 _INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REPLACE = (
@@ -148,3 +148,31 @@ class Writer:
     def bury(conn: sqlite3.Connection, rid: int, ver: int, at: UnixMs) -> None:
         """Make a deletion the current version, after `supersede`; its facts stay."""
         conn.execute(_BURY, (ver, at, Method.DELETE, rid))
+
+
+def stamped(change: Create | Update, rid: int, ver: int, at: UnixMs) -> Version:
+    """Return the version that a change makes.
+
+    Raises:
+        MalformedInputError: the segment mask names no segment.
+    """
+    if change.seg <= 0:
+        raise MalformedInputError("no-segment", "a resource must be in at least one segment")
+    name = change.resource.type
+    body = stamp(
+        change.resource.raw, id=change.id, version=ver, updated=at, security=change.security
+    )
+    instant = clinical_instant(change.resource.tree)
+    return Version(
+        change.cid, rid, name, change.id, ver, change.seg,
+        at if instant is None else UnixMs(instant), at,
+        Method.CREATE if ver == 1 else Method.UPDATE, body,
+    )  # fmt: skip
+
+
+def tree_of(change: Create | Update, version: Version) -> Tree:
+    """Return the decoded body that a version is indexed by."""
+    # Labels added on the way in are searchable: read them from the body that is stored.
+    if change.security:
+        return parse_json(version.body, max_bytes=len(version.body))
+    return change.resource.tree
