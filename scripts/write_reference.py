@@ -11,15 +11,17 @@ from pathlib import Path
 
 import click
 
-from hilum.cli import main as command_line
+from hilum.cli.main import main as command_line
+from hilum.cli.options import exit_code
+from hilum.errors import ConflictError, MalformedInputError, UnavailableError
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 
 EXIT_CODES = {
     0: "done; for `verify`, `fsck` and `demo`: everything held",
-    command_line.EXIT_REFUSED: "refused, in conflict, or something did not hold",
-    command_line.EXIT_MALFORMED: "the input is wrong; nothing was changed",
-    command_line.EXIT_UNAVAILABLE: "cannot be done now, or no node there",
+    exit_code(ConflictError("", "")): "refused, in conflict, or something did not hold",
+    exit_code(MalformedInputError("", "")): "the input is wrong; nothing was changed",
+    exit_code(UnavailableError("", "")): "cannot be done now, or no node there",
 }
 
 SHARED = {"as_json", "data"}
@@ -54,7 +56,7 @@ Two writers on one directory are impossible. Errors go to standard error.
 
 
 def commands_of(
-    group: click.Group = command_line.main, prefix: str = ""
+    group: click.Group = command_line, prefix: str = ""
 ) -> Iterator[tuple[str, click.Command]]:
     """Yield (words after `hilum`, command) for every command that does something."""
     for name, command in sorted(group.commands.items()):
