@@ -273,9 +273,49 @@ def test_broken_glass_shows_the_subset_first_then_all_and_closes_after_four_hour
     assert list(box.to_review(conn)) == []
 
 
-def make_denial() -> Any:
-    terms, names = grant_terms([Choice(effect=Effect.DENY, actions=ALL_ACTIONS)])
+def make_denial(**choice: Any) -> Any:
+    choice = {"actions": ALL_ACTIONS} | choice
+    terms, names = grant_terms([Choice(effect=Effect.DENY, **choice)])
     return make_directive("pat-1", terms, names=names, salt=bytes(32), now=10)
+
+
+def test_denials_that_give_way_do_not_open_what_else_is_permitted(box: Any, conn: Any) -> None:
+    box.add(conn, grant(purposes=("TREAT",)), cid=5)
+    box.add(conn, make_denial(types=("Communication",)), cid=5)
+    box.add_emergency(conn, "e1", open_glass())
+    access = ask(box, conn, session(purpose="ETREAT"), now=101).access
+    assert access.denies == ()
+    assert not any(window.types >> type_number("Communication") & 1 for window in access.permits)
+
+
+def test_a_denial_that_speaks_of_emergencies_holds_in_one(box: Any, conn: Any) -> None:
+    box.add(conn, make_denial(purposes=("ETREAT",)), cid=5)
+    box.add_emergency(conn, "e1", open_glass())
+    assert ask(box, conn, session(purpose="ETREAT"), now=101).outcome is Outcome.ABSENT
+
+
+def test_glass_broken_for_one_record_opens_no_other(box: Any, conn: Any) -> None:
+    request = request_of(
+        session(purpose="ETREAT"),
+        Action.READ,
+        compartment=6,
+        subject="pat-2",
+        emergencies=(open_glass(),),
+    )
+    compiled = compile_directives([], hash_code=lambda *_: 0, hash_reference=hash)
+    assert decide(compiled, EU, request=request, now=101).outcome is Outcome.ABSENT
+
+
+def test_several_actions_must_all_be_permitted_and_none_denied(box: Any, conn: Any) -> None:
+    both = Action.READ | Action.EXPORT
+    box.add(conn, grant(actions=Action.READ), cid=5)
+    assert ask(box, conn, action=Action.READ).outcome is Outcome.PERMIT
+    assert ask(box, conn, action=both).outcome is Outcome.ABSENT
+    box.add(conn, grant(1, actions=both), cid=5)
+    assert ask(box, conn, action=both).outcome is Outcome.PERMIT
+    box.add(conn, make_denial(actions=Action.EXPORT), cid=5)
+    assert ask(box, conn, action=both).outcome is Outcome.ABSENT
+    assert ask(box, conn, action=Action.READ).outcome is Outcome.PERMIT
 
 
 @pytest.mark.parametrize("purpose", ["TREAT", "HPAYMT", "HRESCH"])
