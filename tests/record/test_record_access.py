@@ -123,7 +123,7 @@ def visible(access: Access, facts: dict[str, Any]) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(rows=rows, data=st.data())
 def test_the_filter_in_sql_equals_a_filter_in_python(
     shelf_class: Any, rows: list[dict[str, Any]], data: st.DataObject

@@ -292,7 +292,7 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_the_fast_and_the_explaining_half_of_the_gate_agree(data: st.DataObject) -> None:
     tree = fresh(data.draw(st.sampled_from(BASES)))

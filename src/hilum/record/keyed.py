@@ -57,4 +57,6 @@ def _cached(key: bytes, person: bytes) -> Callable[[str], int]:
 
 def pack_hashes(hashes: set[int]) -> bytes:
     """Return hashes as sorted 8-byte little-endian words; SQL finds one with ``instr``."""
+    if not hashes:
+        return b""
     return b"".join(value.to_bytes(8, "little", signed=True) for value in sorted(hashes))

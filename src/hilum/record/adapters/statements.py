@@ -203,15 +203,26 @@ class _Search:
         statement.add(")")
 
     def _tokens(self, statement: Statement, item: TokenFilter) -> None:
-        for index, value in enumerate(item.values):
+        # one look-up per system, not one per value
+        of_system: dict[int, list[int]] = {}
+        codes: list[int] = []
+        systems: list[int] = []
+        for value in item.values:
             code, system = self._token(value, is_bare=item.is_bare)
-            statement.add("or" if index else "")
             if code is not None and system is not None:
-                statement.add(_HAS_CODING, self._cid, item.parameter, code, system)
+                of_system.setdefault(system, []).append(code)
             elif code is not None:
-                statement.add(_ROWS_WITH_CODE, self._cid, item.parameter, code)
-            else:
-                statement.add(_ROWS_WITH_SYSTEM, self._cid, item.parameter, system)
+                codes.append(code)
+            elif system is not None:
+                systems.append(system)
+        tests: list[tuple[str, list[int], tuple[int, ...]]]
+        tests = [(_HAS_CODING, wanted, (system,)) for system, wanted in of_system.items()]
+        tests += [(_ROWS_WITH_CODE, codes, ())] if codes else []
+        tests += [(_ROWS_WITH_SYSTEM, systems, ())] if systems else []
+        for index, (test, wanted, last) in enumerate(tests):
+            statement.add("or" if index else "")
+            marks = ", ".join("?" * len(wanted))
+            statement.add(test.format(marks), self._cid, item.parameter, *wanted, *last)
 
     def _references(self, statement: Statement, item: ReferenceFilter) -> None:
         hashes = [self._keyed.reference(reference) for reference in item.references]
@@ -228,15 +239,19 @@ class _Search:
 
 
 _HAS_CODING = (
-    "exists (select 1 from i_tok t where t.cid = ? and t.p = ? and t.code = ? and t.sys = ?"
+    "exists (select 1 from i_tok t where t.cid = ? and t.p = ? and t.code in ({}) and t.sys = ?"
     " and t.ts = x.ts and t.rid = x.rid)"
 )
 _HAS_REFERENCE = (
     "exists (select 1 from i_ref t where t.cid = ? and t.p = ? and t.ref in ({})"
     " and t.ts = x.ts and t.rid = x.rid)"
 )
-_ROWS_WITH_CODE = "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.code = ?)"
-_ROWS_WITH_SYSTEM = "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.sys = ?)"
+_ROWS_WITH_CODE = (
+    "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.code in ({}))"
+)
+_ROWS_WITH_SYSTEM = (
+    "x.rid in (select t.rid from i_tok t where t.cid = ? and t.p = ? and t.sys in ({}))"
+)
 _ROWS_WITH_DATE = "x.rid in (select t.rid from i_dat t where t.cid = ? and t.p = ? and"
 
 
