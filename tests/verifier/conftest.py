@@ -33,10 +33,12 @@ from hilum.ledger.adapters.sqlite import SqliteLedger
 from hilum.ledger.cell import Rule
 from hilum.ledger.genesis import Genesis, ledger_id
 from hilum.ledger.keys import Signer
-from hilum.ledger.model import Change, Opening
+from hilum.ledger.model import Change, Opening, StoredBatch
 from hilum.ledger.proof import AnchorParts, JournalParts, encode_headers, encode_proof
 from hilum.vault.adapters.keyfile import SqliteKeyStore
 from hilum.vault.keyring import Keyring
+
+GENESIS = Genesis(1_800_000_000_000, b"\5" * 32, b"\6" * 32)
 
 # Source: Bitcoin Core kernel/chainparams.cpp, CreateGenesisBlock of regtest.
 GENESIS_HEADER = struct.pack(
@@ -111,7 +113,26 @@ def draft(n: int, outcome: Outcome) -> Draft:
     )
 
 
-def make(folder: Path, *, number: int = 4, outcome: Outcome = Outcome.PERMIT) -> Made:
+def anchor_by_hand(batch: StoredBatch) -> tuple[AnchorParts, bytes]:
+    """Put the anchor third into the second of three small blocks."""
+    transaction = anchor_transaction(batch.record)
+    coinbase, commit = sha256(b"coinbase").digest(), sha256(b"commit").digest()
+    txid = hash256(transaction)
+    left = hash256(coinbase + commit)
+    top = hash256(left + hash256(txid + txid))
+    headers = [GENESIS_HEADER]
+    for n, merkle_root in enumerate((sha256(b"1").digest(), top, sha256(b"3").digest()), start=1):
+        headers.append(mine(hash256(headers[-1]), merkle_root, 1_800_000_000 + n))
+    return AnchorParts(batch.record, transaction, 2, 2, [txid, left]), b"".join(headers)
+
+
+def make(
+    folder: Path,
+    *,
+    number: int = 4,
+    outcome: Outcome = Outcome.PERMIT,
+    anchor_with: Callable[[StoredBatch], tuple[AnchorParts, bytes]] = anchor_by_hand,
+) -> Made:
     drawn = iter(range(10**6))
 
     def entropy(size: int) -> bytes:
@@ -129,9 +150,8 @@ def make(folder: Path, *, number: int = 4, outcome: Outcome = Outcome.PERMIT) ->
     checkpoint = Checkpoint(origin_of("did:key:z6MkTest"), 7, root)
     note = sign_checkpoint(checkpoint, public=public, sign=key.sign)
 
-    genesis = Genesis(1_800_000_000_000, b"\5" * 32, b"\6" * 32)
-    ledger = SqliteLedger(genesis)
-    signer = Signer(b"\7" * 32, ledger_id(genesis))
+    ledger = SqliteLedger(GENESIS)
+    signer = Signer(b"\7" * 32, ledger_id(GENESIS))
     for n in range(5):
         opening = Opening(f"directive/{n}", Rule.ONE_WAY, bytes(32), entropy(32))
         ledger.open_cell(conn, signer, opening, at_unix_ms=1)
@@ -149,18 +169,8 @@ def make(folder: Path, *, number: int = 4, outcome: Outcome = Outcome.PERMIT) ->
     conn.close()
     keys.close()
 
-    transaction = anchor_transaction(batch.record)
-    coinbase, commit = sha256(b"coinbase").digest(), sha256(b"commit").digest()
-    txid = hash256(transaction)
-    left = hash256(coinbase + commit)
-    top = hash256(left + hash256(txid + txid))
-    headers = [GENESIS_HEADER]
-    for n, merkle_root in enumerate((sha256(b"1").digest(), top, sha256(b"3").digest()), start=1):
-        headers.append(mine(hash256(headers[-1]), merkle_root, 1_800_000_000 + n))
-    raw_headers = b"".join(headers)
-
+    anchor, raw_headers = anchor_with(batch)
     parts = JournalParts(stored.data, stored.salt, tiles.inclusion(number, 7), note)
-    anchor = AnchorParts(batch.record, transaction, 2, 2, [txid, left])
     proof = encode_proof(parts, anchor, cell=witness.cell, salt=change.salt, path=witness.path)
     return Made(
         proof,
