@@ -21,6 +21,7 @@ __all__ = ["label", "labels_version"]
 
 _ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_NESTED = frozenset({dict, list})
 _RESTRICTED = frozenset({"R", "V"})
 _ICD10 = frozenset(
     {
@@ -83,7 +84,7 @@ def _from_codes(resource: Mapping[str, Any], rules: _Rules) -> int:
     while stack:
         node = stack.pop()
         if type(node) is list:
-            stack += [item for item in node if type(item) is dict or type(item) is list]
+            stack += [item for item in node if type(item) in _NESTED]
             continue
         code = node.get("code")
         if type(code) is str and "system" in node:
@@ -93,7 +94,7 @@ def _from_codes(resource: Mapping[str, Any], rules: _Rules) -> int:
             else:
                 mask |= codes.get((system, code), 0)
         else:
-            stack += [item for item in node.values() if type(item) is dict or type(item) is list]
+            stack += [item for item in node.values() if type(item) in _NESTED]
     return mask
 
 
