@@ -6,29 +6,24 @@ with a bearer token) and its subject. Every step is checked; the first that does
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hilum.errors import UnavailableError
+from hilum.cli.throwaway import ThrowawayNode, serve_throwaway
 
 __all__ = ["tell"]
 
-_START_S = 20.0
 _DAY_MS = 86_400_000
-_DAYS_OF_SIGNALS = 14
+_DAYS_OF_SIGNALS = 7
 
 
 @dataclass(slots=True)
@@ -36,50 +31,14 @@ class _Story:
     """What the steps share.
 
     Attributes:
-        root: folder of the throw-away node and its files.
-        port: where it serves.
+        node: the throw-away node.
         facts: ids, tokens and counts found on the way.
         steps: what was told and whether it held.
     """
 
-    root: Path
-    port: int
+    node: ThrowawayNode
     facts: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def data(self) -> Path:
-        return self.root / "node"
-
-    def operate(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON
-        """Run one command of the operator through the node's local socket."""
-        from hilum.cli.link import call
-
-        return call(self.data, command, arguments)
-
-    def ask(self, path: str, token: str, *, body: bytes | None = None) -> tuple[int, bytes]:
-        """Send one HTTP request; returns (status, body)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        try:
-            connection.request("GET" if body is None else "POST", path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def count(self, path: str, token: str) -> int:
-        """Return how many entries a search yields over all its pages."""
-        total = 0
-        while path:
-            status, body = self.ask(path, token)
-            if status != http.client.OK:
-                return -status
-            bundle = json.loads(body)
-            total += len(bundle.get("entry", ()))
-            links = {link["relation"]: link["url"] for link in bundle.get("link", ())}
-            path = links.get("next", "").partition(f":{self.port}")[2]
-        return total
 
 
 def tell(*, keep: bool, bundles: list[str]) -> dict[str, Any]:
@@ -90,16 +49,11 @@ def tell(*, keep: bool, bundles: list[str]) -> dict[str, Any]:
         bundles: FHIR bundles to use instead of the demo family's; the first is the hero's.
     """
     started = time.monotonic()
-    root = Path(tempfile.mkdtemp(prefix="hilum-demo-"))
-    story = _Story(root, _free_port())
-    try:
-        with _serving(story):
-            held = all(_run(story, step, bundles) for step in _STEPS)
-    finally:
-        if not keep:
-            shutil.rmtree(root, ignore_errors=True)
+    with serve_throwaway(keep=keep) as node:
+        story = _Story(node)
+        held = all(_run(story, step, bundles) for step in _STEPS)
     if keep:
-        click.echo(f"the node is kept in {root}", err=True)
+        click.echo(f"the node is kept in {node.root}", err=True)
     return {"ok": held, "steps": story.steps, "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -128,34 +82,36 @@ def _import_record(story: _Story, bundles: list[str]) -> str:
     from hilum.signals.synthetic import apple_export_xml, clarity_csv
 
     now = time.time_ns() // 1_000_000
-    directory = story.root / "directory.json"
+    directory = story.node.root / "directory.json"
     directory.write_bytes(directory_bundle())
-    story.operate("import", directory=True, subject=None, zone=None, files=[str(directory)])
+    story.node.operate("import", directory=True, subject=None, zone=None, files=[str(directory)])
     if not bundles:
-        record = story.root / "hospital.json"
+        record = story.node.root / "hospital.json"
         record.write_bytes(hospital_bundle(FAMILY[0], now_ms=now))
         bundles = [str(record)]
     start = now - _DAYS_OF_SIGNALS * _DAY_MS
-    sensor = story.root / "clarity.csv"
+    sensor = story.node.root / "clarity.csv"
     sensor.write_bytes(clarity_csv(7, start, _DAYS_OF_SIGNALS, "Europe/Madrid"))
-    phone = story.root / "export.xml"
+    phone = story.node.root / "export.xml"
     with phone.open("wb") as file:
         file.writelines(apple_export_xml(7, start, _DAYS_OF_SIGNALS, "Europe/Madrid"))
     counts = []
     subject = "new"
     for path in (bundles[0], str(sensor), str(phone)):
-        report = story.operate(
+        report = story.node.operate(
             "import", subject=subject, directory=False, zone="Europe/Madrid", files=[path]
         )
         subject = report["subject"]
         _check(report["accepted"] > 0, f"nothing accepted from {Path(path).name}")
         counts.append(f"{report['accepted']} from {Path(path).name}")
-        again = story.operate(
+        again = story.node.operate(
             "import", subject=subject, directory=False, zone="Europe/Madrid", files=[path]
         )
         _check(again["accepted"] == 0, f"a second import of {Path(path).name} added rows")
     for path in bundles[1:]:
-        report = story.operate("import", subject="new", directory=False, zone=None, files=[path])
+        report = story.node.operate(
+            "import", subject="new", directory=False, zone=None, files=[path]
+        )
         _check(
             report["accepted"] > 0 and not report["refused"],
             f"{Path(path).name} was not taken whole",
@@ -167,22 +123,22 @@ def _import_record(story: _Story, bundles: list[str]) -> str:
 def _refuse_before_consent(story: _Story, _bundles: list[str]) -> str:
     """Before any consent a clinic sees nothing at all."""
     facts = story.facts
-    facts["reader"] = story.operate(
+    facts["reader"] = story.node.operate(
         "reader add",
         name="Riverside Clinic",
         kind="organization",
         role="physician",
         organization=None,
     )["id"]
-    facts["clinic"] = _token(story, reader=facts["reader"], purpose="TREAT")
-    facts["own"] = _token(story, subject=facts["subject"])
-    facts["everything"] = f"/fhir/Observation?patient={facts['subject']}&_count=200"
+    facts["clinic"] = story.node.token(reader=facts["reader"], purpose="TREAT")
+    facts["own"] = story.node.token(subject=facts["subject"])
+    facts["everything"] = f"/fhir/Observation?patient={facts['subject']}&_count=500"
     facts["patient"] = f"/fhir/Patient/{facts['subject']}"
-    status, body = story.ask(facts["patient"], facts["clinic"])
+    status, body = story.node.ask(facts["patient"], facts["clinic"])
     _check(status == http.client.NOT_FOUND, f"expected absent, got {status}")
     facts["absent"] = _absent(story, body)
     _check(
-        story.count(facts["everything"], facts["clinic"]) == 0,
+        story.node.count(facts["everything"], facts["clinic"]) == 0,
         "a search without consent found rows",
     )
     return "read 404, search empty, byte for byte as for a person who never existed"
@@ -192,7 +148,7 @@ def _grant(story: _Story, _bundles: list[str]) -> str:
     """The patient grants the clinic read access for treatment until a date."""
     facts = story.facts
     until = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400))
-    granted = story.operate(
+    granted = story.node.operate(
         "grant",
         subject=facts["subject"],
         reader=facts["reader"],
@@ -208,13 +164,13 @@ def _grant(story: _Story, _bundles: list[str]) -> str:
 def _read_by_clinic(story: _Story, _bundles: list[str]) -> str:
     """The clinic reads over HTTP FHIR."""
     facts = story.facts
-    status, body = story.ask(facts["patient"], facts["clinic"])
+    status, body = story.node.ask(facts["patient"], facts["clinic"])
     _check(status == http.client.OK, f"expected the patient, got {status}")
     _check(json.loads(body)["id"] == facts["subject"], "another resource came back")
-    found = story.count(facts["everything"], facts["clinic"])
+    found = story.node.count(facts["everything"], facts["clinic"])
     _check(found > 0, "the clinic sees no observation")
     facts["found"] = found
-    glucose = story.count(
+    glucose = story.node.count(
         f"/fhir/Observation?patient={facts['subject']}&code=http://loinc.org|99504-3&_count=500",
         facts["clinic"],
     )
@@ -225,7 +181,7 @@ def _read_by_clinic(story: _Story, _bundles: list[str]) -> str:
 def _list_receipts(story: _Story, _bundles: list[str]) -> str:
     """Every read left a receipt that the patient sees."""
     facts = story.facts
-    log = story.operate("log", subject=facts["subject"])
+    log = story.node.operate("log", subject=facts["subject"])
     outcomes = [row["outcome"] for row in log]
     _check("absent" in outcomes and "permit" in outcomes, f"outcomes {set(outcomes)}")
     shown = [
@@ -238,7 +194,7 @@ def _list_receipts(story: _Story, _bundles: list[str]) -> str:
 
 def _seal(story: _Story, _bundles: list[str]) -> str:
     """Receipts and consents are sealed in a batch and anchored in a Bitcoin block."""
-    sealed = story.operate("seal")
+    sealed = story.node.operate("seal")
     _check(sealed["anchor"] and sealed["operations"] >= 2, f"sealed {sealed}")
     return f"batch {sealed['batch']}, {sealed['operations']} operations, block {sealed['height']}"
 
@@ -246,11 +202,11 @@ def _seal(story: _Story, _bundles: list[str]) -> str:
 def _revoke(story: _Story, _bundles: list[str]) -> str:
     """The patient revokes: the same reads look as if nothing were there."""
     facts = story.facts
-    story.operate("revoke", directive=facts["directive"])
-    status, body = story.ask(facts["patient"], facts["clinic"])
+    story.node.operate("revoke", directive=facts["directive"])
+    status, body = story.node.ask(facts["patient"], facts["clinic"])
     _check(status == http.client.NOT_FOUND and body == facts["absent"], "the patient still shows")
-    _check(story.count(facts["everything"], facts["clinic"]) == 0, "observations still show")
-    own = story.count(facts["everything"], facts["own"])
+    _check(story.node.count(facts["everything"], facts["clinic"]) == 0, "observations still show")
+    own = story.node.count(facts["everything"], facts["own"])
     _check(own >= facts["found"], "the subject lost sight of the own record")
     return "404 and empty for the clinic; the patient still sees everything"
 
@@ -258,8 +214,8 @@ def _revoke(story: _Story, _bundles: list[str]) -> str:
 def _break_glass(story: _Story, _bundles: list[str]) -> str:
     """In an emergency a physician breaks the glass with a reason; it shows."""
     facts = story.facts
-    urgent = _token(story, reader=facts["reader"], purpose="ETREAT")
-    status, _ = story.ask(facts["patient"], urgent)
+    urgent = story.node.token(reader=facts["reader"], purpose="ETREAT")
+    status, _ = story.node.ask(facts["patient"], urgent)
     _check(status == http.client.NOT_FOUND, "an emergency purpose alone opened the record")
     body = json.dumps(
         {
@@ -269,21 +225,21 @@ def _break_glass(story: _Story, _bundles: list[str]) -> str:
             "affiliation": "Riverside Clinic",
         }
     ).encode()
-    status, _ = story.ask("/api/break-glass", urgent, body=body)
+    status, _ = story.node.ask("/api/break-glass", urgent, body=body)
     _check(status == http.client.CREATED, f"break-glass answered {status}")
-    status, _ = story.ask(facts["patient"], urgent)
+    status, _ = story.node.ask(facts["patient"], urgent)
     _check(status == http.client.OK, f"the emergency read answered {status}")
-    log = story.operate("log", subject=facts["subject"])
+    log = story.node.operate("log", subject=facts["subject"])
     _check(log[-1]["outcome"] == "emergency", "the receipt does not say emergency")
     return "opened with a reason, for hours only; the patient's log says emergency"
 
 
 def _prove(story: _Story, _bundles: list[str]) -> str:
     """The proof of a receipt is exported and verified offline in a new process."""
-    story.operate("seal")
-    proof, headers = story.root / "receipt.proof", story.root / "headers.json"
-    proof.write_text(story.operate("prove", receipt=story.facts["receipt"])["proof"])
-    headers.write_text(story.operate("headers")["headers"])
+    story.node.operate("seal")
+    proof, headers = story.node.root / "receipt.proof", story.node.root / "headers.json"
+    proof.write_text(story.node.operate("prove", receipt=story.facts["receipt"])["proof"])
+    headers.write_text(story.node.operate("headers")["headers"])
     code, verdict = _verify(proof, headers)
     _check(code == 0 and verdict["ok"], f"the proof was refused: {verdict}")
     return f"{proof.stat().st_size} bytes, all steps hold against {headers.stat().st_size} bytes of headers"
@@ -291,10 +247,10 @@ def _prove(story: _Story, _bundles: list[str]) -> str:
 
 def _tamper(story: _Story, _bundles: list[str]) -> str:
     """A tampered proof is refused and the failing step named."""
-    proof, headers = story.root / "receipt.proof", story.root / "headers.json"
+    proof, headers = story.node.root / "receipt.proof", story.node.root / "headers.json"
     text = proof.read_text()
     place = text.index('"receipt":"') + len('"receipt":"') + 40
-    forged = story.root / "forged.proof"
+    forged = story.node.root / "forged.proof"
     forged.write_text(text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :])
     code, verdict = _verify(forged, headers)
     _check(code == 1 and not verdict["ok"] and verdict["failed_step"], f"not refused: {verdict}")
@@ -303,7 +259,7 @@ def _tamper(story: _Story, _bundles: list[str]) -> str:
 
 def _check_store(story: _Story, _bundles: list[str]) -> str:
     """The node re-derives everything from raw data and finds it whole."""
-    report = story.operate("fsck")
+    report = story.node.operate("fsck")
     _check(report["ok"], f"fsck: {report['problems'][:3]}")
     return "clean"
 
@@ -323,14 +279,9 @@ _STEPS = (
 )
 
 
-def _token(story: _Story, **who: str) -> str:
-    arguments = {"reader": None, "purpose": None, "for_subject": None, "subject": None, "ttl": "1h"}
-    return str(story.operate("token", **{**arguments, **who})["token"])
-
-
 def _absent(story: _Story, body: bytes) -> bytes:
     """Return the body of a denied read after checking that it equals one of a person who never was."""
-    _, never = story.ask(
+    _, never = story.node.ask(
         "/fhir/Patient/00000000-0000-4000-8000-000000000000", story.facts["clinic"]
     )
     _check(body == never, "denied and never-existed differ")
@@ -350,41 +301,3 @@ def _verify(proof: Path, headers: Path) -> tuple[int, dict[str, Any]]:
     ]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)  # noqa: S603 - our own
     return done.returncode, json.loads(done.stdout)
-
-
-@contextlib.contextmanager
-def _serving(story: _Story) -> Iterator[None]:
-    """Serve the throw-away node in a process of its own until the story is told."""
-    command = [
-        sys.executable, "-m", "hilum", "serve",
-        "--data", str(story.data), "--port", str(story.port),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own
-        try:
-            _await_answer(process, story.port)
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
-def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", port), timeout=0.2),
-        ):
-            return
-        time.sleep(0.02)
-    raise UnavailableError(
-        "node-did-not-start", "the throw-away node did not start", retryable=False
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
