@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ MAX_FILE = 1 << 30
 _GROUP = 256
 """Entries per commit: keeps readers' receipts from waiting long behind an import."""
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_REFERENCE = re.compile(rb'"reference"\s*:\s*"([^"\\]+)"')
 _RELATIVE = re.compile(r"([A-Z]\w+)/([A-Za-z0-9\-.]{1,64})(?:/_history/\d+)?\Z")
 
 
@@ -57,6 +58,7 @@ class _Target:
     subject: SubjectId | None
     report: Report
     name: str
+    known: set[bytes] = field(default_factory=set)
 
 
 def import_bundle(
@@ -390,18 +392,26 @@ def _content(body: bytes) -> dict[str, Any]:
 
 
 def _note_dangling(target: _Target, operation: Operation, resource: Resource) -> None:
+    """Note references to what is not there; the tree is walked only when there is one."""
+    found = set(_REFERENCE.findall(resource.raw)) - target.known
+    missing = {text for text in found if _is_missing(target, text)}
+    target.known |= found - missing
+    if not missing:
+        return
     for path, reference in list_references(resource.tree):
-        match = _RELATIVE.match(reference)
-        if reference.startswith("urn:uuid:") or (
-            match is not None and _is_missing(target, match[1], match[2])
-        ):
+        if reference.encode() in missing:
             target.report.note(
                 f"{target.name} {operation.entry.place}.{path}",
                 "refers to something not there; kept",
             )
 
 
-def _is_missing(target: _Target, type_name: str, name: str) -> bool:
-    if not is_resource_type(type_name):
+def _is_missing(target: _Target, text: bytes) -> bool:
+    if text.startswith(b"urn:uuid:"):
         return True
-    return target.node.record.locate(target.node.conn, type_name, name) is None
+    match = _RELATIVE.match(text.decode("utf-8", "replace"))
+    if match is None:
+        return False
+    if not is_resource_type(match[1]):
+        return True
+    return target.node.record.locate(target.node.conn, match[1], match[2]) is None

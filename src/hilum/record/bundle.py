@@ -40,6 +40,8 @@ _MEMBER = re.compile(
     rb"|\[\s*(" + _TEXT + rb"(?:\s*,\s*" + _TEXT + rb")*)\s*\])"
 )
 _STRING = re.compile(_TEXT)
+_POINTER = re.compile(rb'("reference"\s*:\s*")((?:[^"\\]|\\.)*)"')
+_SEARCHING = re.compile(rb'"reference"\s*:\s*"([A-Z]\w+\?(?:[^"\\]|\\.)+)"')
 _LINK = re.compile(rb"""((?:href|src)\s*=\s*(\\"|'))((?:(?!\2).)*)(?=\2)""", re.DOTALL)
 _REST_URL = re.compile(r"https?://.*/([A-Z]\w+)/([A-Za-z0-9\-.]{1,64})\Z")
 _CONDITIONAL = re.compile(r"([A-Z]\w+)\?(.+)\Z", re.DOTALL)
@@ -259,9 +261,8 @@ def conditional_references(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     """
     found: set[tuple[str, str]] = set()
     for entry in entries:
-        for match in _MEMBER.finditer(entry.resource or b""):
-            text = _decoded(match[3]) if match[2] == b"reference" and match[3] else ""
-            conditional = _CONDITIONAL.match(text)
+        for text in _SEARCHING.findall(entry.resource or b""):
+            conditional = _CONDITIONAL.match(_decoded(text))
             if conditional and is_resource_type(conditional[1]):
                 found.add((conditional[1], conditional[2]))
     return found
@@ -360,6 +361,10 @@ def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:
         new = replaced(match[0][1:-1])
         return match[0] if new is None else b'"' + new + b'"'
 
+    def in_pointer(match: re.Match[bytes]) -> bytes:
+        new = replaced(match[2])
+        return match[0] if new is None else match[1] + new + b'"'
+
     def in_member(match: re.Match[bytes]) -> bytes:
         if match[2] not in members:
             return match[0]
@@ -375,8 +380,15 @@ def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:
         new = replaced(match[3])
         return match[0] if new is None else match[1] + new
 
-    raw = _MEMBER.sub(in_member, raw)
+    raw = _POINTER.sub(in_pointer, raw)
+    if b'"urn:' in raw or not _only_urns(targets):
+        raw = _MEMBER.sub(in_member, raw)
     return _LINK.sub(in_link, raw) if b"href" in raw or b"src" in raw else raw
+
+
+def _only_urns(targets: Mapping[str, str]) -> bool:
+    """Tell whether every full URL among the targets is a URN: then what is left of them shows."""
+    return not any(text.startswith("http") for text in targets)
 
 
 def _decoded(text: bytes) -> str:
