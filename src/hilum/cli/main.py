@@ -135,3 +135,14 @@ for _command in (
     proofs.verify,
 ):
     main.add_command(_command)
+
+
+def _keep_lines(command: click.Command) -> None:
+    """Turn the mark of a paragraph that keeps its lines, as docstrings spell it, into click's own."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _keep_lines(each)
+
+
+_keep_lines(main)
