@@ -5,7 +5,7 @@ Under a base ``deny``, nested permits are cut out of the denial, so that deny ca
 ``data`` of meaning ``related`` names encounters. Labels: N is NORMAL, R is every sensitive segment.
 Without ``action`` a permit is for reading (read, search, history), a denial for everything.
 
-Source: IHE ITI Privacy Consent on FHIR (PCF) 1.1.0; FHIR R4 Consent.
+Source: IHE ITI Privacy Consent on FHIR (PCF), repository of 2024-10-21; FHIR R4 Consent.
 """
 
 from __future__ import annotations

@@ -33,11 +33,16 @@ _ICD10 = frozenset(
         "urn:oid:2.16.840.1.113883.6.90",
     }
 )
+_SNOMED = ("http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96")
+_LOINC = ("http://loinc.org", "urn:oid:2.16.840.1.113883.6.1")
+_RXNORM = ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88")
 _TABLES = {
     "sensitivity": (_ACT_CODE,),
-    "snomed": ("http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"),
-    "loinc": ("http://loinc.org", "urn:oid:2.16.840.1.113883.6.1"),
-    "rxnorm": ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
+    "snomed": _SNOMED,
+    "snomed_unchecked": _SNOMED,
+    "loinc": _LOINC,
+    "loinc_unchecked": _LOINC,
+    "rxnorm_unchecked": _RXNORM,
     "sections": ("http://terminology.hl7.org/CodeSystem/v2-0074",),
 }
 
