@@ -20,9 +20,18 @@ from hilum.signals.template import load_template
 PORTAL = Path(__file__).resolve().parents[1] / "src" / "hilum" / "portal"
 SIGNALS = PORTAL.parent / "signals" / "templates"
 LOCALES = ("en", "zh_Hans")
-KEYWORDS: dict[str, Any] = {"N_": None, "_": None, "say": None, "ngettext": (1, 2)}
+KEYWORDS: dict[str, Any] = {
+    "N_": None, "_": None, "say": None, "gettext": None, "ngettext": (1, 2),
+}  # fmt: skip
 METHODS = {".py": "python", ".html": "jinja2.ext:babel_extract"}
 OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true"}
+
+VOLATILE = re.compile(
+    rb'^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Report-Msgid-Bugs-To|'
+    rb'Generated-By): .*\\n"\n',
+    re.MULTILINE,
+)
+"""Header lines that change with every run."""
 
 
 def collect_messages() -> dict[str | tuple[str, ...], set[str]]:
@@ -73,9 +82,7 @@ def update(locale: str) -> None:
         new.add(message, text, locations=[(name, 0) for name in sorted(files)])
     with path.open("wb") as target:
         write_po(target, new, sort_output=True, include_lineno=False, width=100)
-    body = re.sub(rb'^"(POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|'
-                  rb'Report-Msgid-Bugs-To|Generated-By): .*\\n"\n', b"", path.read_bytes(), flags=re.MULTILINE)  # fmt: skip
-    path.write_bytes(body)
+    path.write_bytes(VOLATILE.sub(b"", path.read_bytes()))
 
 
 if __name__ == "__main__":

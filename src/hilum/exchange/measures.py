@@ -6,7 +6,7 @@ Everything is read through the gate as the session's own record and leaves recei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hilum.exchange import reading
@@ -77,6 +77,22 @@ TARGETS: dict[tuple[str, str], Target] = {
 """(measure, UCUM unit) → range for adults. Most measures have none that fits everybody."""
 
 
+_FIRST = (
+    "glucose-cgm",
+    "heart-rate",
+    "blood-pressure-systolic",
+    "blood-pressure-diastolic",
+    "oxygen-saturation",
+    "resting-heart-rate",
+    "heart-rate-variability-sdnn",
+    "respiratory-rate",
+    "body-temperature",
+    "sleep-analysis",
+    "step-count",
+    "body-mass",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesWindow:
     """A stretch of a series, thinned out for a chart.
@@ -132,7 +148,7 @@ class MeasureView:
     Attributes:
         measure: what it is of.
         recent: its recent days.
-        newest: the newest reading, or the newest bucket when the series is dense; None for none.
+        newest: the newest reading, or None.
         low: smallest value of the recent days, or None.
         high: largest value of the recent days, or None.
         in_range: share of the recent readings inside a timed target, or None.
@@ -149,14 +165,19 @@ class MeasureView:
 
 
 def list_measures(node: Node, session: Session) -> list[Measure]:
-    """Return what series the session's own record has, in the order of their names.
+    """Return what series the session's own record has, what people ask for most first, then by name.
 
     Args:
         node: the wired node.
         session: a subject's own session.
     """
     found = [shape_measure(summary) for summary in reading.series_summary(node, session)]
-    return sorted(found, key=lambda one: (one.display, one.unit, -one.last, one.sid))
+    return sorted(found, key=_order)
+
+
+def _order(measure: Measure) -> tuple[int, str, int, int]:
+    place = _FIRST.index(measure.name) if measure.name in _FIRST else len(_FIRST)
+    return place, measure.display, -measure.last, measure.sid
 
 
 def shape_measure(found: SeriesSummary) -> Measure:
@@ -191,7 +212,11 @@ def load_recent(node: Node, session: Session, measure: Measure) -> MeasureView:
     """
     start = max(measure.first, measure.last - RECENT_DAYS * DAY_MS)
     span = (start, measure.last + 1)
-    return sum_up(measure, load_window(node, session, measure.sid, span, _ENOUGH_POINTS))
+    view = sum_up(measure, load_window(node, session, measure.sid, span, _ENOUGH_POINTS))
+    if view.newest is None or view.newest.count == 1:
+        return view
+    last = load_window(node, session, measure.sid, (measure.last, measure.last + 1), 1)
+    return replace(view, newest=last.points[-1]) if last.points else view
 
 
 def load_window(

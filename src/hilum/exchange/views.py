@@ -160,6 +160,8 @@ _OBSERVATION_STATUS = (
     "entered-in-error",
     "unknown",
 )
+_PRINTED_UNITS = {"mm[Hg]": "mmHg", "Cel": "°C", "{score}": "", "1": ""}
+"""UCUM codes that records use as the printed unit too."""
 _PAGE = 1000
 _MARK_FIELDS = ("clinicalStatus", "status", "criticality", "class", "interpretation")
 
@@ -195,7 +197,8 @@ def load_section(
     bodies = [
         body for kind in SECTION_TYPES[section] for body in _bodies(node, session, kind, most)
     ]
-    return sorted(map(shape_item, bodies), key=_order, reverse=True)
+    items = sorted(map(shape_item, bodies), key=lambda item: (item.title, item.id))
+    return sorted(items, key=_order, reverse=True)
 
 
 def _bodies(node: Node, session: Session, kind: str, most: int | None) -> Iterator[bytes]:
@@ -223,8 +226,8 @@ def _stored_observations() -> TokenFilter:
     return TokenFilter("kept", parameter_number("Observation", "status"), statuses, is_bare=True)
 
 
-def _order(item: Item) -> tuple[bool, str, str]:
-    return not _GOING_ON.isdisjoint(item.marks), item.date, item.id
+def _order(item: Item) -> tuple[bool, str]:
+    return not _GOING_ON.isdisjoint(item.marks), item.date
 
 
 def matching(items: Iterable[Item], words: str) -> list[Item]:
@@ -334,7 +337,8 @@ def _value(holder: dict[str, Any]) -> str:
 
 def _quantity(quantity: dict[str, Any]) -> str:
     number = f"{_text(quantity.get('comparator'))}{_text(quantity.get('value'))}"
-    return f"{number} {_text(quantity.get('unit')) or _text(quantity.get('code'))}".strip()
+    unit = _text(quantity.get("unit")) or _text(quantity.get("code"))
+    return f"{number} {_PRINTED_UNITS.get(unit, unit)}".strip()
 
 
 def _concept(value: object) -> str:

@@ -222,7 +222,7 @@ def _problem(ask: PageRequest, error: HilumError) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     if ask.path.endswith((".json", "/proof")):
         return JSONResponse({"error": error.code}, status, {"Cache-Control": "no-store"})
-    return ask.show("problem.html", status, error=error, status=status)
+    return ask.show("problem.html", status, error=error, number=status)
 
 
 def _secured(application: ASGIApp) -> ASGIApp:

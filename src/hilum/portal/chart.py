@@ -6,13 +6,13 @@ script; texts stand outside the box and keep their size. Everything here is pure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
-from hilum.portal.timeline import Bin, Tick, gather, ticks_of_time
+from hilum.portal.timeline import Bin, Tick, bin_size, gather, ticks_of_time
 from hilum.portal.words import MARKED
 from hilum.signals.model import Kind
 
@@ -132,7 +132,7 @@ def draw(
         number: writes a value.
     """
     across = ticks_of_time(window.t_from, window.t_until, window.offset_minutes, moment)
-    bins = gather(window)
+    bins = gather(window, bin_size(window.t_until - window.t_from))
     x = Scale(window.t_from, max(window.t_until, window.t_from + 1), WIDTH)
     if kind == Kind.SUM:
         top = max((one.total for one in bins), default=1.0) or 1.0
@@ -142,12 +142,19 @@ def draw(
         places = tuple(Place(bar.x + bar.width // 2, bar.y, n) for n, bar in enumerate(bars))
         return Chart(across, up, None, "", "", "", "", bars, places, bins)
     if kind == Kind.STAGE:
-        axes = _Axes(x, Scale(-0.5, max(len(stages), 1) - 0.5, HEIGHT))
+        seen = sorted({round(end) for one in window.points for end in (one.low, one.high)})
+        rows = {stage: row for row, stage in enumerate(seen)}
+        axes = _Axes(x, Scale(max(len(seen), 1) - 0.5, -0.5, HEIGHT))
         up = tuple(
-            Tick(HEIGHT - axes.y.place(n), stage, minor=False) for n, stage in enumerate(stages)
+            Tick(HEIGHT - axes.y.place(row), stages[stage], minor=False)
+            for stage, row in rows.items()
+            if stage < len(stages)
         )
-        line = " ".join(_stretches(window, axes))
-        places = _places(window.points, axes)
+        line = " ".join(_stretches(window.points, axes, rows))
+        places = tuple(
+            Place(x.place(one.t), HEIGHT - axes.y.place(rows[round(one.low)]), n)
+            for n, one in enumerate(window.points)
+        )
         return Chart(across, up, None, "", line, "", "", (), places, bins)
     axes = _Axes(x, _scale_of_values(window.points, target))
     return Chart(
@@ -190,12 +197,21 @@ def _scale_of_values(points: Sequence[Point], target: Target | None) -> Scale:
     """The values with some air, and the ends of the target, so that one sees where it lies."""
     ends = [point.low for point in points] + [point.high for point in points]
     if target is not None:
-        ends += [end for end in (target.low, target.high) if end is not None]
+        ends += _ends_of_target(target, ends)
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     if high - low < 1e-9:
         low, high = low - max(1.0, abs(low) * 0.05), high + max(1.0, abs(high) * 0.05)
     air = (high - low) * _PADDING
     return Scale(low - air if low < 0 or low - air > 0 else 0.0, high + air, HEIGHT)
+
+
+def _ends_of_target(target: Target, ends: Sequence[float]) -> list[float]:
+    """The target's ends; one that is open shows a piece, so that it does not look like a line."""
+    known = [end for end in (target.low, target.high) if end is not None]
+    if len(known) == 1:
+        piece = 0.25 * max(abs(end - known[0]) for end in [*ends, known[0]])
+        known.append(known[0] - piece if target.low is None else known[0] + piece)
+    return known
 
 
 def _band(scale: Scale, target: Target | None) -> tuple[int, int] | None:
@@ -255,12 +271,12 @@ def _bar(one: Bin, axes: _Axes) -> Bar:
     return Bar(left + gap, top, max(right - left - 2 * gap, 2), HEIGHT - top)
 
 
-def _stretches(window: SeriesWindow, axes: _Axes) -> Iterator[str]:
+def _stretches(points: Sequence[Point], axes: _Axes, rows: Mapping[int, int]) -> Iterator[str]:
     """A stretch from each stage to the next one's start; the last of a night is only a mark."""
-    for one, after in pairwise([*window.points, None]):
+    for one, after in pairwise([*points, None]):
         if one is None:
             continue
-        y = HEIGHT - axes.y.place(one.mean)
         start = axes.x.place(one.t)
         end = start if after is None or after.gap else axes.x.place(after.t)
-        yield f"M{start} {y}H{max(end, start + 4)}"
+        for stage in {round(one.low), round(one.high)}:
+            yield f"M{start} {HEIGHT - axes.y.place(rows[stage])}H{max(end, start + 4)}"

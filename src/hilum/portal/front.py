@@ -50,7 +50,7 @@ def sign_in(ask: PageRequest) -> Response:
     return response
 
 
-def sign_out(ask: PageRequest) -> Response:
+def sign_out(_ask: PageRequest) -> Response:
     """End the session in this browser."""
     response = redirect("/")
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton
+from babel.dates import format_date, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -38,6 +38,10 @@ class Language:
     locale: str
     translations: Any
     _babel: Locale
+
+    @property
+    def _joint(self) -> str:
+        return " " if self.locale.startswith("zh") else ", "
 
     @property
     def tag(self) -> str:
@@ -79,12 +83,17 @@ class Language:
             at_unix_ms: ms since 1970.
             offset_minutes: UTC offset to show it in, minutes east.
         """
-        local = _local(at_unix_ms, offset_minutes)
-        return str(format_datetime(local, "medium", tzinfo=local.tzinfo, locale=self._babel))
+        return self._instant(_local(at_unix_ms, offset_minutes).replace(tzinfo=None))
+
+    def _instant(self, local: datetime) -> str:
+        day = format_date(local, "medium", locale=self._babel)
+        return f"{day}{self._joint}{format_time(local, 'short', locale=self._babel)}"
 
     def moment(self, at_unix_ms: int, offset_minutes: int, skeleton: str) -> str:
-        """Return an instant in the form of a CLDR skeleton such as ``Hm``, ``MMMd`` or ``yMMM``."""
+        """Return an instant as the time of day (``Hm``) or in another CLDR skeleton (``MMMd``)."""
         local = _local(at_unix_ms, offset_minutes).replace(tzinfo=None)
+        if skeleton == "Hm":
+            return str(format_time(local, "short", locale=self._babel))
         return str(format_skeleton(skeleton, local, locale=self._babel))
 
     def stamp(self, iso: str) -> str:
@@ -93,17 +102,11 @@ class Language:
             when = datetime.fromisoformat(iso).astimezone(UTC)
         except ValueError:
             return iso
-        return f"{format_datetime(when, 'medium', tzinfo=UTC, locale=self._babel)} UTC"
+        return f"{self._instant(when.replace(tzinfo=None))} UTC"
 
-    def number(self, value: float, places: int | None = None) -> str:
-        """Return a number with the separators of the language.
-
-        Args:
-            value: the number.
-            places: digits after the point; None keeps what the number has, at most two.
-        """
-        pattern = "#,##0.##" if places is None else "#,##0" + ("." + "0" * places if places else "")
-        return str(format_decimal(value, format=pattern, locale=self._babel))
+    def number(self, value: float) -> str:
+        """Return a number with the separators of the language and at most two digits after the point."""
+        return str(format_decimal(value, format="#,##0.##", locale=self._babel))
 
     def share(self, part: float) -> str:
         """Return a share of 1 in per cent."""
@@ -160,5 +163,3 @@ def _accepted(header: str) -> Iterable[tuple[str, float]]:
 def _speaks(locale: str, tag: str) -> bool:
     """Tell whether a locale serves a language tag; traditional Chinese gets the simplified too."""
     return bool(tag) and locale.partition("_")[0] == tag.partition("-")[0]
-
-

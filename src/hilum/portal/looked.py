@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from hilum.portal.page import PageRequest, redirect
 from hilum.portal.words import ACTIONS, PURPOSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hilum.portal.language import Language
 
@@ -26,8 +27,11 @@ __all__ = [
 ]
 
 _PAGE = 25
+_MOST_OF_BURST = 100
 _WHO = ("others", "own", "all")
 _OUTCOMES = ("permit", "absent", "emergency")
+_LOOKS = ("read", "search", "history")
+_ONE_GO = timedelta(minutes=1)
 _NOT_SEALED = "not-anchored"
 
 
@@ -39,12 +43,14 @@ def show_receipts(ask: PageRequest) -> Response:
     shown = [row for row in rows if who == "all" or row["is_own"] == (who == "own")]
     if outcome in _OUTCOMES:
         shown = [row for row in shown if row["outcome"] == outcome]
-    pages = max(1, -(-len(shown) // _PAGE))
+    bursts = list(_bursts(shown))
+    pages = max(1, -(-len(bursts) // _PAGE))
     text = ask.query.get("page", "1")
     number = min(pages, max(1, int(text))) if text.isdecimal() and len(text) < 7 else 1
     return ask.show(
         "looked.html",
-        rows=shown[(number - 1) * _PAGE : number * _PAGE],
+        bursts=[_said(ask.language, one) for one in bursts[(number - 1) * _PAGE : number * _PAGE]],
+        most=_MOST_OF_BURST,
         total=len(shown),
         own=sum(row["is_own"] for row in rows),
         every=len(rows),
@@ -107,9 +113,11 @@ def sentence(language: Language, found: Mapping[str, Any]) -> str:
         return language.say("%(who)s asked, and was shown nothing.", who=who)
     seen = language.ngettext("%(count)s entry", "%(count)s entries", count)
     if found["outcome"] == "emergency":
-        return language.say("%(who)s opened your record in an emergency: %(seen)s.", who=who, seen=seen)
+        return language.say(
+            "%(who)s opened your record in an emergency: %(seen)s.", who=who, seen=seen
+        )
     action = language.say(ACTIONS.get(found["action"], "opened"))
-    if not count and found["action"] in {"read", "search", "history"}:
+    if not count and found["action"] in _LOOKS:
         return language.say("%(who)s %(action)s: nothing found.", who=who, action=action)
     return language.say("%(who)s %(action)s: %(seen)s.", who=who, action=action, seen=seen)
 
@@ -125,7 +133,11 @@ def _find(ask: PageRequest) -> dict[str, Any] | None:
 
 
 def _proof(ask: PageRequest) -> str | None:
-    """Return the proof of the receipt that the address names; None until it is sealed."""
+    """Return the proof of the receipt that the address names; None until it is sealed.
+
+    Raises:
+        UnavailableError: the chain refuses.
+    """
     try:
         return str(proving.prove(ask.node, receipt=ask.place["receipt"])["proof"])
     except UnavailableError as error:
@@ -141,10 +153,52 @@ def _row(language: Language, found: Mapping[str, Any]) -> dict[str, Any]:
         "receipt": found["receipt"],
         "at": found["at"],
         "is_own": _is_own(found),
+        "is_look": found["action"] in _LOOKS,
+        "reader": found["reader"],
+        "who": language.say("You") if _is_own(found) else str(found["reader"]),
+        "count": int(found["count"]),
         "sentence": sentence(language, found),
         "purpose": language.say(purpose) if purpose else found["purpose"],
         "outcome": found["outcome"],
     }
+
+
+def _bursts(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Put together what one reader looked up in one go: the receipts of one page, of one program."""
+    burst: list[dict[str, Any]] = []
+    for row in rows:
+        if burst and not _belongs(row, burst[-1]):
+            yield burst
+            burst = []
+        burst.append(row)
+    if burst:
+        yield burst
+
+
+def _belongs(row: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    alike = all(row[name] == after[name] for name in ("reader", "purpose", "outcome", "is_look"))
+    apart = datetime.fromisoformat(after["at"]) - datetime.fromisoformat(row["at"])
+    return alike and bool(row["is_look"]) and apart <= _ONE_GO
+
+
+def _said(language: Language, burst: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a burst as the page shows it: its newest row, and one sentence for all."""
+    first = burst[0]
+    if len(burst) == 1:
+        return {**first, "rows": burst}
+    seen = language.ngettext(
+        "%(count)s entry", "%(count)s entries", sum(row["count"] for row in burst)
+    )
+    parts = {"who": first["who"], "times": language.number(len(burst)), "seen": seen}
+    said = {
+        "absent": language.say("%(who)s asked %(times)s times, and was shown nothing.", **parts),
+        "emergency": language.say(
+            "%(who)s looked %(times)s times in an emergency: %(seen)s in all.", **parts
+        ),
+    }.get(
+        first["outcome"], language.say("%(who)s looked %(times)s times: %(seen)s in all.", **parts)
+    )
+    return {**first, "sentence": said, "rows": burst}
 
 
 def _is_own(found: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from hilum.exchange.measures import (
 from hilum.portal.chart import Chart, draw
 from hilum.portal.page import PageRequest
 from hilum.portal.readout import Readout
-from hilum.portal.timeline import bin_size
+from hilum.portal.timeline import bin_size, without_partial
 from hilum.signals.model import DAY_MS, Kind
 
 __all__ = ["SPANS", "Zoom", "send_window", "show_measure", "show_measurements", "zoom_of"]
@@ -27,7 +27,8 @@ SPANS = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 """Words of the address → length of the window."""
 _SHORTEST_MS = 10 * 60_000
 _POINTS = 400
-_POINTS_OF_SUMS = 3_000
+_POINTS_OF_PARTS = 3_000
+"""Sums are gathered into bars and stages cannot be averaged: both want their readings one by one."""
 _SMALL_DAYS = 3
 _FEW = 60
 
@@ -94,7 +95,7 @@ def show_measurements(ask: PageRequest) -> Response:
     for measure in list_measures(ask.node, ask.own):
         view = load_recent(ask.node, ask.own, measure)
         readout = Readout(ask.language, measure)
-        cards.append((view, readout, _draw(readout, _newest_days(view.recent))))
+        cards.append((view, readout, _draw(readout, _newest_days(view.recent, measure.kind))))
     return ask.show("measurements.html", cards=cards)
 
 
@@ -130,8 +131,10 @@ def _find(ask: PageRequest) -> Measure | None:
 def _parts(ask: PageRequest, measure: Measure) -> dict[str, Any]:
     """Return what the templates of one stretch name."""
     zoom = zoom_of(ask.query, measure)
-    most = _POINTS_OF_SUMS if measure.kind == Kind.SUM else _POINTS
+    most = _POINTS if measure.kind == Kind.POINT else _POINTS_OF_PARTS
     window = load_window(ask.node, ask.own, measure.sid, (zoom.t_from, zoom.t_until), most)
+    if measure.kind == Kind.SUM and zoom.t_from > zoom.earliest:
+        window = without_partial(window, bin_size(zoom.span))
     readout = Readout(ask.language, measure)
     chart = _draw(readout, window)
     return {
@@ -169,8 +172,10 @@ def _places(readout: Readout, window: SeriesWindow, chart: Chart) -> Iterator[li
         yield [place.x, place.y, said]
 
 
-def _newest_days(recent: SeriesWindow) -> SeriesWindow:
+def _newest_days(recent: SeriesWindow, kind: Kind) -> SeriesWindow:
     """Return the last days of a window, few enough points for a small chart."""
     start = max(recent.t_from, recent.t_until - _SMALL_DAYS * DAY_MS)
     points = tuple(point for point in recent.points if point.t >= start)
-    return replace(recent, t_from=start, points=points)
+    window = replace(recent, t_from=start, points=points)
+    is_cut = kind == Kind.SUM and start > recent.t_from
+    return without_partial(window, "day") if is_cut else window

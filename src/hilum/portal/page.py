@@ -59,7 +59,11 @@ class PageRequest:
 
     @property
     def own(self) -> Session:
-        """The subject's session; pages that need one are not reached without it."""
+        """The subject's session.
+
+        Raises:
+            LookupError: there is none; pages that need one are not reached without it.
+        """
         if self.session is None:
             raise LookupError("a page for signed-in people was reached without a session")
         return self.session

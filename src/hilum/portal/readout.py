@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hilum.portal.timeline import gather
 from hilum.portal.words import flag_words, unit_words
 from hilum.signals.model import Flag, Kind
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Readout"]
 
-_FORM_OF_BIN = {"hour": "MMMdHm", "day": "yMMMd", "month": "yMMMM"}
+_FORM_OF_BIN = {"day": "yMMMd", "month": "yMMMM"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,16 @@ class Readout:
             return ""
         return unit_words(self.language, self.measure.unit)
 
+    @property
+    def title(self) -> str:
+        """Name and unit, the unit only where it says more than the name."""
+        says_more = self.unit and self.unit.casefold() != self.name.casefold()
+        return f"{self.name}{self.language.say(', ')}{self.unit}" if says_more else self.name
+
     def number(self, value: float) -> str:
-        """Return a value without its unit; large ones without digits after the point."""
-        return self.language.number(value, 0 if abs(value) >= 1000 else None)
+        """Return a value without its unit; the larger, the fewer digits after the point."""
+        places = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
+        return self.language.number(round(value, places))
 
     def value(self, value: float) -> str:
         """Return a value with its unit, or the name of a stage."""
@@ -55,10 +63,22 @@ class Readout:
             return self.language.say(stages[number].display) if number < len(stages) else ""
         return f"{self.number(value)} {self.unit}".strip()
 
-    def newest(self, view: MeasureView) -> str:
-        """Return the newest value, marked where the device could not show it; "" for none."""
+    def newest(self, view: MeasureView) -> tuple[str, str]:
+        """Return the newest value and when it was; of what adds up, the total of the last day."""
         point = view.newest
-        return "" if point is None else self._bounded(point)
+        if point is None:
+            return "", ""
+        if self.measure.kind == Kind.SUM:
+            today = gather(view.recent, "day")[-1]
+            return self.value(today.total), self.period(today, "day")
+        return self._bounded(point), self.when(point)
+
+    def per_day(self, view: MeasureView) -> str:
+        """Return the smallest and largest total of a whole day of the recent days, or ""."""
+        whole = gather(view.recent, "day")[1:-1]
+        if self.measure.kind != Kind.SUM or not whole:
+            return ""
+        return self.range(min(day.total for day in whole), max(day.total for day in whole))
 
     def _bounded(self, point: Point) -> str:
         sign = ""
@@ -67,10 +87,9 @@ class Readout:
             sign = "> " if point.flags & Flag.OFF_SCALE_HIGH else sign
         return sign + self.value(point.mean)
 
-    def when(self, point: Point | Bin) -> str:
+    def when(self, point: Point) -> str:
         """Return when a point was taken, by the clock of its device."""
-        at = point.t if hasattr(point, "t") else point.t_from
-        return self.language.instant(at, point.offset_minutes)
+        return self.language.instant(point.t, point.offset_minutes)
 
     def range(self, low: float, high: float) -> str:
         """Return a range with its unit."""
@@ -103,4 +122,6 @@ class Readout:
 
     def period(self, one: Bin, size: str) -> str:
         """Return the hour, day or month of a bin."""
+        if size == "hour":
+            return self.language.instant(one.t_from, one.offset_minutes)
         return self.language.moment(one.t_from, one.offset_minutes, _FORM_OF_BIN[size])

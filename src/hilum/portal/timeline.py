@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from hilum.exchange.measures import SeriesWindow
     from hilum.signals.model import Point
 
-__all__ = ["HOUR_MS", "Bin", "BinSize", "Tick", "bin_size", "gather", "ticks_of_time"]
+__all__ = [
+    "HOUR_MS",
+    "Bin",
+    "BinSize",
+    "Tick",
+    "bin_size",
+    "gather",
+    "ticks_of_time",
+    "without_partial",
+]
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -144,17 +153,28 @@ def bin_size(span_ms: int) -> BinSize:
     return "day" if span_ms <= 92 * DAY_MS else "month"
 
 
-def gather(window: SeriesWindow) -> tuple[Bin, ...]:
-    """Return the window's points gathered into bins of its size, those without readings left out.
+def gather(window: SeriesWindow, size: BinSize) -> tuple[Bin, ...]:
+    """Return the window's points gathered into bins, those without readings left out.
 
     Args:
         window: the points; each counts where it starts.
+        size: hour, day or month.
     """
-    size = bin_size(window.t_until - window.t_from)
     gathered: dict[tuple[int, int], list[Point]] = {}
     for point in window.points:
         gathered.setdefault(_bounds(point, size), []).append(point)
     return tuple(_bin(bounds, points) for bounds, points in sorted(gathered.items()))
+
+
+def without_partial(window: SeriesWindow, size: BinSize) -> SeriesWindow:
+    """Return the window without the bin that its start cuts through: part of a day is not a day.
+
+    Args:
+        window: the points.
+        size: hour, day or month.
+    """
+    points = tuple(one for one in window.points if _bounds(one, size)[0] >= window.t_from)
+    return replace(window, points=points)
 
 
 def _bounds(point: Point, size: BinSize) -> tuple[int, int]:

@@ -118,10 +118,10 @@ SEGMENTS: dict[str, str] = {
     "NORMAL": N_("everyday care"),
     "DEV": N_("readings of your devices"),
     "PSY": N_("mental health"),
-    "SUD": N_("addiction"),
+    "SUD": N_("treatment of addiction"),
     "HIV": N_("HIV"),
     "SEX": N_("sexual and reproductive health"),
-    "ETH": N_("alcohol"),
+    "ETH": N_("use of alcohol and drugs"),
     "GEN": N_("genes"),
 }
 ORDINARY_SEGMENTS = ("NORMAL", "DEV")
