@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("hilum", deadline=None)  # timings belong to benchmarks
+settings.load_profile("hilum")
 
 MATERIAL = Path(__file__).resolve().parents[2] / "shared" / "material"
 

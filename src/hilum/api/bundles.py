@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import urlencode
 
 import msgspec
@@ -89,8 +90,13 @@ def entity_headers(row: Shown) -> tuple[tuple[bytes, bytes], ...]:
     """Return ETag and Last-Modified of a version."""
     return (
         (b"etag", b'W/"%d"' % row.ver),
-        (b"last-modified", formatdate(row.updated / 1000, usegmt=True).encode()),
+        (b"last-modified", _http_date(row.updated // 1000)),
     )
+
+
+@lru_cache(maxsize=4096)
+def _http_date(at_s: int) -> bytes:
+    return formatdate(at_s, usegmt=True).encode()
 
 
 def url_of(base: str, path: str, pairs: Sequence[tuple[str, str]]) -> str:

@@ -15,7 +15,14 @@ from hilum.api.wire import FHIR_JSON, Receive, Request, Response, parse_query_st
 from hilum.errors import HilumError, MalformedInputError
 from hilum.exchange import contributing
 from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
-from hilum.exchange.reading import Answer, find, look_up, look_up_history, look_up_version
+from hilum.exchange.reading import (
+    Answer,
+    find,
+    look_up,
+    look_up_deletion,
+    look_up_history,
+    look_up_version,
+)
 from hilum.record.outcome import Issue, Severity, outcome
 from hilum.record.query import Query, parse_query
 from hilum.record.types import is_resource_type
@@ -129,7 +136,8 @@ class FhirRoutes:
     async def _read(self, session: Session, kind: str, own_id: str) -> Response:
         answer = await self._deliver(look_up(self._node, session, kind, own_id))
         if not answer.rows:
-            return ABSENT
+            gone = look_up_deletion(self._node, session, kind, own_id)
+            return ABSENT if gone is None else _gone()
         row = answer.rows[0]
         return Response(200, row.body, (_JSON, *entity_headers(row)))
 
@@ -193,7 +201,7 @@ class FhirRoutes:
         body = search_bundle(
             request.base, found.rows,
             self_url=url_of(request.base, kind, applied), next_url=next_url,
-            total=len(found.rows) if whole else None,
+            total=found.total if found.total is not None else len(found.rows) if whole else None,
         )  # fmt: skip
         return Response(200, body)
 
@@ -211,7 +219,10 @@ class FhirRoutes:
     def _as_if_nothing(self, request: Request) -> Response:
         """Answer an unknown or expired token as if nothing were there, with a hint for its holder."""
         hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
-        is_search = len(request.path) == 1 and request.method == "GET"
+        path, method = request.path, request.method
+        is_search = (len(path) == 1 and method == "GET") or (
+            len(path) == 2 and path[1] == "_search" and method == "POST"
+        )
         if is_search and is_resource_type(request.path[0]):
             query = _understand(request.path[0], request.query, strict=False)
             body = search_bundle(
@@ -277,7 +288,7 @@ def _written(request: Request, version: Version, *, status: int) -> Response:
 
 
 def _gone() -> Response:
-    return Response(410, outcome([Issue(Severity.ERROR, "deleted", "this version is a deletion")]))
+    return Response(410, outcome([Issue(Severity.ERROR, "deleted", "deleted")]))
 
 
 def _not_allowed() -> Response:

@@ -88,6 +88,8 @@ def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
     Raises:
         MalformedInputError: too long, or not UTF-8.
     """
+    if not raw:
+        return []
     if len(raw) > _MAX_QUERY:
         raise MalformedInputError("too-long", "the query string is too long", where="url")
     try:

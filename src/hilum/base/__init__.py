@@ -1,1 +1,1 @@
-"""Canonical bytes, tagged hashes, Merkle trees, ids, clock values and units. No I/O, no clock, no randomness."""
+"""Canonical bytes, tagged hashes, Merkle trees, ids, clock values and units. No I/O."""

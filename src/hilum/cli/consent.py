@@ -37,7 +37,7 @@ def grant(  # noqa: PLR0913 - the options of one command
     segments: str | None,
     until: str | None,
 ) -> tuple[Any, str]:
-    r"""Grant a reader access to a record for a purpose and a time.
+    """Grant a reader access to a record for a purpose and a time.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def grant(  # noqa: PLR0913 - the options of one command
 @click.argument("directive")
 @shared
 def revoke(root: Path, *, directive: str) -> tuple[Any, str]:
-    r"""Revoke a directive; the next request no longer sees anything it gave.
+    """Revoke a directive; the next request no longer sees anything it gave.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def revoke(root: Path, *, directive: str) -> tuple[Any, str]:
 @click.option("--subject", "subject_id", required=True, metavar="ID")
 @shared
 def consents(root: Path, *, subject_id: str) -> tuple[Any, str]:
-    r"""List a subject's directives in plain sentences.
+    """List a subject's directives in plain sentences.
 
     \b
     Example:
@@ -84,7 +84,7 @@ def consents(root: Path, *, subject_id: str) -> tuple[Any, str]:
 @click.option("--subject", "subject_id", required=True, metavar="ID")
 @shared
 def log(root: Path, *, subject_id: str) -> tuple[Any, str]:
-    r"""List who looked at a record: every receipt, oldest first.
+    """List who looked at a record: every receipt, oldest first.
 
     \b
     Example:

@@ -19,7 +19,7 @@ __all__ = ["main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="hilum")
 def main() -> None:
-    r"""A health record that belongs to the patient.
+    """A health record that belongs to the patient.
 
     Nothing is read without consent; every read leaves a receipt that anyone can check against Bitcoin.
 
@@ -42,7 +42,7 @@ def main() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print errors as JSON.")
 def serve(*, demo: bool, port: int, host: str, data: Path | None, as_json: bool) -> None:
-    r"""Serve a node over HTTP: FHIR under /fhir, the portal under /.
+    """Serve a node over HTTP: FHIR under /fhir, the portal under /.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def serve(*, demo: bool, port: int, host: str, data: Path | None, as_json: bool)
 )
 @shared
 def demo(_root: Path, *, keep: bool, bundles: tuple[Path, ...]) -> tuple[Any, str]:
-    r"""Tell the main job on a throw-away node, each step checked.
+    """Tell the main job on a throw-away node, each step checked.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def demo(_root: Path, *, keep: bool, bundles: tuple[Path, ...]) -> tuple[Any, st
 )
 @shared
 def init(root: Path, *, custodian: str, policy: str) -> tuple[Any, str]:
-    r"""Make a node: its data directory, its key and its chain.
+    """Make a node: its data directory, its key and its chain.
 
     \b
     Example:
@@ -106,7 +106,7 @@ def init(root: Path, *, custodian: str, policy: str) -> tuple[Any, str]:
 @main.command()
 @shared
 def bench(_root: Path) -> tuple[Any, str]:
-    r"""Measure this machine on a throw-away node: import, read, search, verify.
+    """Measure this machine on a throw-away node: import, read, search, verify.
 
     \b
     Example:

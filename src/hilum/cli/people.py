@@ -25,7 +25,7 @@ def subject() -> None:
 def subject_add(
     root: Path, *, name: str | None, gender: str | None, birth_date: str | None
 ) -> tuple[Any, str]:
-    r"""Add a subject; the id is the id of the new Patient resource.
+    """Add a subject; the id is the id of the new Patient resource.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def subject_add(
 @subject.command(name="list")
 @shared
 def subject_list(root: Path) -> tuple[Any, str]:
-    r"""List the subjects: ids and counts, never clinical content.
+    """List the subjects: ids and counts, never clinical content.
 
     \b
     Example:
@@ -50,7 +50,7 @@ def subject_list(root: Path) -> tuple[Any, str]:
 @click.argument("subject_id", metavar="ID")
 @shared
 def subject_show(root: Path, *, subject_id: str) -> tuple[Any, str]:
-    r"""Show what a record holds in numbers: never clinical content.
+    """Show what a record holds in numbers: never clinical content.
 
     \b
     Example:
@@ -78,7 +78,7 @@ def reader() -> None:
 def reader_add(
     root: Path, *, name: str, kind: str, role: str | None, organization: str | None
 ) -> tuple[Any, str]:
-    r"""Add a reader.
+    """Add a reader.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def reader_add(
 @reader.command(name="list")
 @shared
 def reader_list(root: Path) -> tuple[Any, str]:
-    r"""List the readers.
+    """List the readers.
 
     \b
     Example:
@@ -119,7 +119,7 @@ def token(
     subject_id: str | None,
     ttl: str,
 ) -> tuple[Any, str]:
-    r"""Issue a bearer token for a reader and a purpose, or a subject's own.
+    """Issue a bearer token for a reader and a purpose, or a subject's own.
 
     \b
     Example:

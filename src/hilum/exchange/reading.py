@@ -49,6 +49,7 @@ __all__ = [
     "deliver",
     "find",
     "look_up",
+    "look_up_deletion",
     "look_up_history",
     "look_up_version",
     "read",
@@ -58,6 +59,7 @@ __all__ = [
 ]
 
 _NOWHERE = CompartmentId(-1)
+_COUNTED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,13 @@ class Answer:
         rows: what was found; empty looks the same whether hidden or never there.
         drafts: one receipt per compartment that was asked about.
         following: (ts, key) after which the next page begins, or None.
+        total: number of matches where only that was asked (``_count=0``), else None.
     """
 
     rows: tuple[Shown, ...]
     drafts: tuple[Draft, ...]
     following: tuple[int, int] | None = None
+    total: int | None = None
 
 
 def deliver(node: Node, answer: Answer) -> Answer:
@@ -174,12 +178,24 @@ def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] |
     asked = [(cid, *_ask(node, conn, session, cid, SEARCH, now)) for cid in scope]
     limit = query.count
     accesses = [access for _cid, _decision, access in asked]
-    if query.type == AUDIT_TYPE:
-        rows = find_audit(node, conn, accesses, query, after=after, limit=limit + 1)
-    else:
-        rows = _run(node, conn, query, accesses, after=after, limit=limit + 1)
+    if limit == 0:
+        counted = _count_all(node, conn, query, accesses)
+        return Answer((), _search_drafts(node, conn, session, (asked, now), []), total=counted)
+    rows = _page(node, conn, query, accesses, after=after, limit=limit + 1)
     shown = rows[:limit]
-    drafts = tuple(
+    drafts = _search_drafts(node, conn, session, (asked, now), shown)
+    following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
+    return Answer(tuple(shown), drafts, following)
+
+
+def _search_drafts(
+    node: Node,
+    conn: Connection,
+    session: Session,
+    asked: tuple[Sequence[tuple[CompartmentId, Decision, Access]], UnixMs],
+    shown: Sequence[Shown],
+) -> tuple[Draft, ...]:
+    return tuple(
         draft_receipt(
             node,
             conn,
@@ -188,12 +204,34 @@ def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] |
             action=SEARCH,
             decision=decision,
             disclosed=[(row.body, row.seg) for row in shown if row.cid == cid],
-            now=now,
+            now=asked[1],
         )
-        for cid, decision, _access in asked
+        for cid, decision, _access in asked[0]
     )
-    following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
-    return Answer(tuple(shown), drafts, following)
+
+
+def _count_all(node: Node, conn: Connection, query: Query, accesses: Sequence[Access]) -> int:
+    """Count what a query finds under the accesses, page by page: exact, never estimated."""
+    total = 0
+    after: tuple[int, int] | None = None
+    while rows := _page(node, conn, query, accesses, after=after, limit=_COUNTED_AT_ONCE):
+        total += len(rows)
+        after = (rows[-1].ts, rows[-1].key)
+    return total
+
+
+def _page(
+    node: Node,
+    conn: Connection,
+    query: Query,
+    accesses: Sequence[Access],
+    *,
+    after: tuple[int, int] | None,
+    limit: int,
+) -> list[Shown]:
+    if query.type == AUDIT_TYPE:
+        return find_audit(node, conn, accesses, query, after=after, limit=limit)
+    return _run(node, conn, query, accesses, after=after, limit=limit)
 
 
 def _run(

@@ -11,8 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hilum.base.hashes import tagged_hash
-from hilum.journal.checkpoint import Checkpoint, origin_of, sign_checkpoint
+from hilum.journal.checkpoint import Checkpoint, checkpoint_digest, origin_of, sign_checkpoint
 from hilum.ledger.cell import Rule
 from hilum.ledger.model import Change, Opening
 
@@ -22,18 +21,12 @@ if TYPE_CHECKING:
     from hilum.exchange.node import Node
     from hilum.ledger.model import StoredBatch
 
-__all__ = ["CHECKPOINT_TAG", "FINAL_DEPTH", "JOURNAL_CELL", "checkpoint_payload", "is_due", "seal"]
+__all__ = ["FINAL_DEPTH", "JOURNAL_CELL", "is_due", "seal"]
 
 JOURNAL_CELL = "journal"
-CHECKPOINT_TAG = "hilum/checkpoint/v1"
 FINAL_DEPTH = 6
 """Blocks on top of an anchor after which it is called final. Source: design/ledger.md §2 (k blocks)."""
 _SALT_BYTES = 32
-
-
-def checkpoint_payload(note: bytes) -> bytes:
-    """Return what the journal's cell commits to: the tagged hash of a signed checkpoint, 32 bytes."""
-    return tagged_hash(CHECKPOINT_TAG, note)
 
 
 def is_due(node: Node) -> bool:
@@ -111,9 +104,9 @@ def _append_checkpoint(node: Node, conn: Connection, at: int) -> bytes | None:
     note = sign_checkpoint(checkpoint, public=node.custodian.public, sign=node.custodian.sign)
     salt = node.entropy(_SALT_BYTES)
     node.journal.add_checkpoint(conn, size, note=note, salt=salt)
-    payload = checkpoint_payload(note)
+    payload = checkpoint_digest(note)
     if node.ledger.known(conn, JOURNAL_CELL) is None:
-        opening = Opening(JOURNAL_CELL, Rule.APPEND_ONLY, checkpoint_payload(b""), node.entropy(32))
+        opening = Opening(JOURNAL_CELL, Rule.APPEND_ONLY, checkpoint_digest(b""), node.entropy(32))
         node.ledger.open_cell(conn, node.signer, opening, at_unix_ms=at)
     node.ledger.change_cell(
         conn, node.signer, Change(JOURNAL_CELL, payload, salt, size), at_unix_ms=at

@@ -78,7 +78,7 @@ class Access:
     Attributes:
         compartment: the record's number; 0 is the shared directory.
         actions: mask of `Action`.
-        permits: at most 8 windows; none means nothing is visible.
+        permits: at most 64 windows, 8 without merging; none means nothing is visible.
         denies: windows that take away from the permits.
     """
 

@@ -346,44 +346,53 @@ def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:
     """
     if not targets:
         return raw
-    members = _uri_members()
+    rewriter = _Rewriter(targets)
+    raw = _POINTER.sub(rewriter.in_pointer, raw)
+    if b'"urn:' in raw or not _only_urns(targets):
+        raw = _MEMBER.sub(rewriter.in_member, raw)
+    return _LINK.sub(rewriter.in_link, raw) if b"href" in raw or b"src" in raw else raw
 
-    def replaced(text: bytes) -> bytes | None:
+
+class _Rewriter:
+    """Replaces what regular expressions found, where a target is known."""
+
+    __slots__ = ("_members", "_targets")
+
+    def __init__(self, targets: Mapping[str, str]) -> None:
+        self._targets = targets
+        self._members = _uri_members() - {b"reference"}
+
+    def _replaced(self, text: bytes) -> bytes | None:
         plain = _decoded(text)
         whole, hash_sign, fragment = plain.partition("#")
-        target = targets.get(plain) or targets.get(whole)
+        target = self._targets.get(plain) or self._targets.get(whole)
         if target is None:
             return None
-        suffix = hash_sign + fragment if plain not in targets else ""
+        suffix = hash_sign + fragment if plain not in self._targets else ""
         return json.dumps(target + suffix, ensure_ascii=False)[1:-1].encode()
 
-    def in_string(match: re.Match[bytes]) -> bytes:
-        new = replaced(match[0][1:-1])
+    def _in_string(self, match: re.Match[bytes]) -> bytes:
+        new = self._replaced(match[0][1:-1])
         return match[0] if new is None else b'"' + new + b'"'
 
-    def in_pointer(match: re.Match[bytes]) -> bytes:
-        new = replaced(match[2])
+    def in_pointer(self, match: re.Match[bytes]) -> bytes:
+        new = self._replaced(match[2])
         return match[0] if new is None else match[1] + new + b'"'
 
-    def in_member(match: re.Match[bytes]) -> bytes:
-        if match[2] not in members:
+    def in_member(self, match: re.Match[bytes]) -> bytes:
+        if match[2] not in self._members:
             return match[0]
         if match[3] is None:
             start, end = match.span(4)
             offset = match.start()
-            inner = _STRING.sub(in_string, match[4])
+            inner = _STRING.sub(self._in_string, match[4])
             return match[0][: start - offset] + inner + match[0][end - offset :]
-        new = replaced(match[3])
+        new = self._replaced(match[3])
         return match[0] if new is None else match[1] + b'"' + new + b'"'
 
-    def in_link(match: re.Match[bytes]) -> bytes:
-        new = replaced(match[3])
+    def in_link(self, match: re.Match[bytes]) -> bytes:
+        new = self._replaced(match[3])
         return match[0] if new is None else match[1] + new
-
-    raw = _POINTER.sub(in_pointer, raw)
-    if b'"urn:' in raw or not _only_urns(targets):
-        raw = _MEMBER.sub(in_member, raw)
-    return _LINK.sub(in_link, raw) if b"href" in raw or b"src" in raw else raw
 
 
 def _only_urns(targets: Mapping[str, str]) -> bool:

@@ -32,7 +32,7 @@ def capability_statement(*, date: str, version: str, url: str) -> bytes:
             "interaction": interactions,
             "versioning": "versioned",
             "readHistory": True,
-            "updateCreate": True,
+            "updateCreate": False,
             "conditionalCreate": False,
             "conditionalRead": "not-supported",
             "conditionalUpdate": False,
