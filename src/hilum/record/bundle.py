@@ -295,11 +295,12 @@ def plan(
             if rest and rest[1] == entry.type:
                 # relative references are relative to the entry's own base
                 targets.setdefault(f"{rest[1]}/{rest[2]}", reference)
+    rewriter = _Rewriter(targets)
     operations = [
         Operation(
             entry,
             own_id,
-            None if entry.resource is None else rewrite_references(entry.resource, targets),
+            None if entry.resource is None else rewriter.rewrite(entry.resource),
             query,
         )
         for entry, own_id, query in named
@@ -344,23 +345,27 @@ def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:
         raw: JSON of a resource.
         targets: from what is written to what shall stand there.
     """
-    if not targets:
-        return raw
-    rewriter = _Rewriter(targets)
-    raw = _POINTER.sub(rewriter.in_pointer, raw)
-    if b'"urn:' in raw or not _only_urns(targets):
-        raw = _MEMBER.sub(rewriter.in_member, raw)
-    return _LINK.sub(rewriter.in_link, raw) if b"href" in raw or b"src" in raw else raw
+    return _Rewriter(targets).rewrite(raw)
 
 
 class _Rewriter:
     """Replaces what regular expressions found, where a target is known."""
 
-    __slots__ = ("_members", "_targets")
+    __slots__ = ("_members", "_only_urns", "_targets")
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         self._targets = targets
-        self._members = _uri_members() - {b"reference"}
+        self._members = _uri_members()
+        # when every full URL is a URN, what the first pass leaves of them shows in the bytes
+        self._only_urns = not any(text.startswith("http") for text in targets)
+
+    def rewrite(self, raw: bytes) -> bytes:
+        if not self._targets:
+            return raw
+        raw = _POINTER.sub(self.in_pointer, raw)
+        if b'"urn:' in raw or not self._only_urns:
+            raw = _MEMBER.sub(self.in_member, raw)
+        return _LINK.sub(self.in_link, raw) if b"href" in raw or b"src" in raw else raw
 
     def _replaced(self, text: bytes) -> bytes | None:
         plain = _decoded(text)
@@ -387,17 +392,14 @@ class _Rewriter:
             offset = match.start()
             inner = _STRING.sub(self._in_string, match[4])
             return match[0][: start - offset] + inner + match[0][end - offset :]
+        if match[2] == b"reference":
+            return match[0]  # the first pass has been here
         new = self._replaced(match[3])
         return match[0] if new is None else match[1] + b'"' + new + b'"'
 
     def in_link(self, match: re.Match[bytes]) -> bytes:
         new = self._replaced(match[3])
         return match[0] if new is None else match[1] + new
-
-
-def _only_urns(targets: Mapping[str, str]) -> bool:
-    """Tell whether every full URL among the targets is a URN: then what is left of them shows."""
-    return not any(text.startswith("http") for text in targets)
 
 
 def _decoded(text: bytes) -> str:
