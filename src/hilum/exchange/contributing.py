@@ -8,7 +8,7 @@ contributes to the own record only, and what comes from a subject is marked so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
@@ -22,7 +22,7 @@ from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.node import NODE_CHAIN
 from hilum.exchange.people import new_uuid
 from hilum.exchange.sharing import adopt, end_directive
-from hilum.record.change import Change, Create, Delete, Method, Update, Version
+from hilum.record.change import Change, Create, Delete, Update, Version
 from hilum.record.parameters import patient_parameters
 from hilum.record.references import subject_references
 from hilum.record.resource import Resource, parse_resource
@@ -161,7 +161,7 @@ def prepare_create(
     subject = _subject_of(session, resource)
     cid = node.record.compartment_of(conn, subject)
     decision, access = _ask(node, conn, session, _NOWHERE if cid is None else cid)
-    if cid is None or not admits_row(access, resource.type, seg):
+    if cid is None or not _may_write(session, access, resource.type, seg):
         _refuse(node, conn, session, _NOWHERE if cid is None else cid, decision)
     change = Create(
         CompartmentId(cid if cid is not None else _NOWHERE), resource, id or FhirId(new_uuid(node)), seg,
@@ -193,7 +193,7 @@ def prepare_update(
         )
     conn = node.conn
     cid, decision, access = _whose(node, conn, session, resource.type, id)
-    if not admits_row(access, resource.type, seg):
+    if not _may_write(session, access, resource.type, seg):
         _refuse(node, conn, session, cid, decision)
     subject = node.record.subject_of(conn, cid)
     if subject_references(resource) - {subject or ""}:
@@ -295,13 +295,8 @@ def _apply_consent(node: Node, conn: Connection, change: Create | Update, at: Un
         SubjectId(parsed.subject), parsed.terms, names=parsed.names, salt=node.entropy(32), now=at,
         frame=parsed.frame,
     )  # fmt: skip
-    adopt(node, conn, directive, cid=change.cid, consent=change.resource, at=at)
-    found = node.record.locate(conn, _CONSENT, directive.id)
-    body = change.resource.raw
-    return Version(
-        change.cid, 0 if found is None else found.rid, _CONSENT, FhirId(directive.id), 1, change.seg,
-        at, at, Method.CREATE, body,
-    )  # fmt: skip
+    consent = replace(change, id=FhirId(directive.id))
+    return adopt(node, conn, directive, consent=consent, at=at)
 
 
 def _subject_of(session: Session, resource: Resource) -> SubjectId:
@@ -342,9 +337,18 @@ def _whose(
     located = node.record.locate(conn, type, id)
     cid = _NOWHERE if located is None else located.cid
     decision, access = _ask(node, conn, session, cid, see=True)
-    if node.record.read(conn, access, type, id) is None:
+    if node.record.read(conn, access, type, id) is None or _is_reserved(session, type):
         _refuse(node, conn, session, cid, decision)
     return cid, decision, access
+
+
+def _may_write(session: Session, access: Access, type: str, seg: int) -> bool:
+    return admits_row(access, type, seg) and not _is_reserved(session, type)
+
+
+def _is_reserved(session: Session, type: str) -> bool:
+    """Directives are the subject's own words: no grant lets a reader make or end one."""
+    return type == _CONSENT and session.reader is not None
 
 
 def _ask(

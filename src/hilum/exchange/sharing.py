@@ -22,7 +22,7 @@ from hilum.ledger.cell import Rule
 from hilum.ledger.model import Opening
 from hilum.record.change import Create, Update
 from hilum.record.dates import read_interval
-from hilum.record.resource import Resource, parse_resource
+from hilum.record.resource import parse_resource
 from hilum.record.types import type_mask, type_names
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from hilum.exchange.node import Node
     from hilum.identity.reader import Reader
+    from hilum.record.change import Version
 
 __all__ = [
     "DEFAULT_SEGMENTS",
@@ -84,8 +85,10 @@ def grant(  # noqa: PLR0913 - the options of one command
     )
     organization = {"display": node.settings.custodian}
     body = msgspec.json.encode(render_consent(directive, organization=organization))
-    consent = parse_resource(body)
-    node.writer.write(lambda write: adopt(node, write, directive, cid=cid, consent=consent, at=now))
+    consent = Create(
+        cid, parse_resource(body), FhirId(directive.id), _NORMAL, author=f"Patient/{subject}"
+    )
+    node.writer.write(lambda write: adopt(node, write, directive, consent=consent, at=now))
     node.gatekeeper.forget(cid)
     return {"directive": directive.id, "sentence": _sentence(directive, _names(node))}
 
@@ -95,24 +98,27 @@ def adopt(
     conn: Connection,
     directive: Directive,
     *,
-    cid: CompartmentId,
-    consent: Resource,
+    consent: Create,
     at: UnixMs,
-) -> None:
-    """Keep a new directive with its FHIR Consent and open its cell, in the writer's transaction."""
-    node.directives.add(conn, directive, cid=cid)
-    node.record.apply(
-        conn,
-        [
-            Create(
-                cid, consent, FhirId(directive.id), _NORMAL, author=f"Patient/{directive.subject}"
-            )
-        ],
-        at,
-    )
+) -> Version:
+    """Keep a new directive with its FHIR Consent and open its cell, in the writer's transaction.
+
+    Args:
+        node: where.
+        conn: the writer's connection.
+        directive: what the subject said.
+        consent: the same as a resource, under the directive's id.
+        at: the present.
+
+    Returns:
+        The Consent as it was stored.
+    """
+    node.directives.add(conn, directive, cid=consent.cid)
+    stored = node.record.apply(conn, [consent], at)[0]
     opening = Opening(_cell(directive.id), Rule.ONE_WAY, directive.root, node.entropy(32))
     opened = node.ledger.open_cell(conn, node.signer, opening, at_unix_ms=at)
     node.directives.set_cell(conn, directive.id, cell=opened.cell)
+    return stored
 
 
 def revoke(node: Node, *, directive: str) -> dict[str, Any]:
