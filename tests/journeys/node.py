@@ -99,7 +99,11 @@ class Node:
         self.http.close()
 
     def start(self) -> None:
-        """Serve until the node answers its first request."""
+        """Serve, and wait until the node answers its first request.
+
+        Raises:
+            AssertionError: it does not.
+        """
         self.port = free_port()
         words = ["serve", "--data", str(self.data), "--port", str(self.port), *self.options]
         with self.log_file.open("ab") as log:
@@ -120,7 +124,11 @@ class Node:
         raise AssertionError(f"no answer within {_START_S} s: {self.log}")
 
     def stop(self) -> int:
-        """Ask the process to end, and return its exit code."""
+        """Ask the process to end, and return its exit code.
+
+        Raises:
+            AssertionError: it does not end.
+        """
         if self.process is None:
             return 0
         self.process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The command line as scripts see it: names, options, JSON keys, exit codes, with and without a running node."""
+"""The command line as scripts see it: names, options, keys, exit codes, with and without a served node."""
 
 from __future__ import annotations
 
