@@ -1,0 +1,425 @@
+"""What is done while a point fails: every use case that makes something durable, through real code."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hilum.api.transactions import run_bundle
+from hilum.errors import AccessDeniedError
+from hilum.exchange import clinical, contributing, demo, wiring
+from hilum.exchange.commands import COMMANDS
+from hilum.exchange.datadir import DataDirectory, Lock
+from hilum.exchange.demo_family import FAMILY, directory_bundle, hospital_bundle
+from hilum.exchange.emergency import break_glass
+from hilum.exchange.node import Node
+from hilum.exchange.people import session_of
+from hilum.exchange.reading import deliver, look_up, series_summary
+from hilum.identity.session import Session
+from hilum.signals.synthetic import clarity_csv
+
+Facts = dict[str, Any]
+Ack = Callable[..., None]
+SENSOR_START = 1_750_000_000_000
+EXTRA_SCHEMA = "create table extra(n integer primary key); create index extra_n on extra(n)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One use case.
+
+    Attributes:
+        act: does it, and says what is acknowledged.
+        settled: codes with which a second attempt may answer that there is nothing left to do.
+    """
+
+    act: Callable[[Node, Facts, Ack], None]
+    settled: frozenset[str] = frozenset()
+
+
+def operate(node: Node, command: str, **arguments: object) -> Any:
+    return COMMANDS[command](node, arguments, lambda _done, _total: None)
+
+
+def take(node: Node, *files: str, subject: str | None, zone: str | None = None) -> Any:
+    return operate(
+        node, "import", files=list(files), subject=subject, directory=subject is None, zone=zone
+    )
+
+
+def session(node: Node, token: str) -> Session:
+    found = session_of(node, token)
+    assert found is not None
+    return found
+
+
+def observation(subject: str, value: float, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+        "subject": {"reference": f"Patient/{subject}"},
+        "valueQuantity": {"value": value, "unit": "/min"},
+        **more,
+    }
+
+
+def digest(body: bytes) -> str:
+    return sha256(body).hexdigest()
+
+
+# -- the node that every row starts from -----------------------------------------------------------
+
+
+def build(folder: Path) -> None:
+    """Make the node: a record, a reader with a grant, receipts, one anchored batch; note the ids."""
+    files = folder / "files"
+    files.mkdir(parents=True)
+    facts: Facts = {name: str(files / name) for name in ("jun", "lio", "directory", "sensor")}
+    now = SENSOR_START
+    Path(facts["directory"]).write_bytes(directory_bundle())
+    Path(facts["jun"]).write_bytes(hospital_bundle(FAMILY[1], now_ms=now))
+    Path(facts["lio"]).write_bytes(hospital_bundle(FAMILY[2], now_ms=now))
+    Path(facts["sensor"]).write_bytes(clarity_csv(3, now, 1, "Europe/Madrid"))
+    facts["zip"] = str(files / "lio.zip")
+    _export_from_elsewhere(folder / "elsewhere", facts)
+    (folder / "nothing").mkdir()
+    wiring.initialise(folder / "empty", custodian="Riverside Clinic", policy="eu-ehds")
+    root = folder / "node"
+    wiring.initialise(root, custodian="Riverside Clinic", policy="eu-ehds")
+    with opened(root) as node:
+        _fill(node, facts)
+        facts["receipts"] = node.journal.size(node.conn)
+    _facts_file(root).write_text(json.dumps(facts))
+
+
+def _facts_file(root: Path) -> Path:
+    return root / "facts.json"
+
+
+def facts_of(root: Path) -> Facts:
+    """Return what `build` noted; nothing for a directory that it did not make."""
+    file = _facts_file(root)
+    found: Facts = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
+def warm(node: Node, facts: Facts) -> None:
+    """Ask once, so that sessions and decisions are remembered when the fault comes."""
+    look_up(node, session(node, facts["clinic"]), "Patient", facts["subject"])
+    look_up(node, session(node, facts["urgent"]), "Patient", facts["subject"])
+
+
+def _export_from_elsewhere(root: Path, facts: Facts) -> None:
+    wiring.initialise(root, custodian="Elsewhere", policy="eu-ehds")
+    with opened(root) as node:
+        who = take(node, facts["lio"], subject="new")["subject"]
+        reader = add_reader(node, "A reader elsewhere")
+        operate(node, "grant", subject=who, reader=reader, purpose="TREAT")
+        operate(node, "export", subject=who, output=facts["zip"])
+
+
+def add_reader(node: Node, name: str) -> str:
+    return str(
+        operate(
+            node, "reader add", name=name, kind="organization", role="physician", organization=None
+        )["id"]
+    )
+
+
+def token(node: Node, **who: str) -> str:
+    fields = {"reader": None, "purpose": None, "for_subject": None, "subject": None, "ttl": "1h"}
+    return str(operate(node, "token", **{**fields, **who})["token"])
+
+
+def _fill(node: Node, facts: Facts) -> None:
+    who = facts["subject"] = take(node, facts["jun"], subject="new")["subject"]
+    reader = facts["reader"] = add_reader(node, "Riverside Clinic")
+    facts["clinic"] = token(node, reader=reader, purpose="TREAT")
+    facts["urgent"] = token(node, reader=reader, purpose="ETREAT")
+    facts["own"] = token(node, subject=who)
+    granted = operate(node, "grant", subject=who, reader=reader, purpose="TREAT")
+    facts["directive"] = granted["directive"]
+    own = session(node, facts["own"])
+    body = json.dumps(observation(who, 61)).encode()
+    for name in ("first", "second"):
+        facts[name] = contributing.create(node, own, "Observation", body).id
+    read(node, facts, lambda **_said: None)
+    operate(node, "seal")
+    facts["receipt"] = operate(node, "log", subject=who)[-1]["receipt"]
+    read(node, facts, lambda **_said: None)
+
+
+class opened:  # noqa: N801 - reads as a verb
+    """A node that is open in this process."""
+
+    def __init__(self, root: Path) -> None:
+        self._lock = Lock(DataDirectory(root))
+        self._node = wiring.open_node(DataDirectory(root))
+
+    def __enter__(self) -> Node:
+        try:
+            return self._node.__enter__()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            self._node.__exit__(*error)
+        finally:
+            self._lock.release()
+
+
+# -- the use cases -----------------------------------------------------------------------------------
+
+
+def read(node: Node, facts: Facts, ack: Ack) -> None:
+    answer = look_up(node, session(node, facts["clinic"]), "Patient", facts["subject"])
+    assert answer.rows
+    deliver(node, answer)
+    ack(kind="receipts", more=1)
+
+
+def read_nothing(node: Node, facts: Facts, ack: Ack) -> None:
+    answer = look_up(node, session(node, facts["clinic"]), "Patient", "nobody")
+    assert not answer.rows
+    deliver(node, answer)
+    ack(kind="receipts", more=1)
+
+
+def summarise(node: Node, facts: Facts, ack: Ack) -> None:
+    series_summary(node, session(node, facts["own"]))
+    ack(kind="receipts", more=1)
+
+
+def create(node: Node, facts: Facts, ack: Ack) -> None:
+    body = json.dumps(observation(facts["subject"], 71.50)).encode()
+    made = contributing.create(node, session(node, facts["own"]), "Observation", body)
+    ack(kind="resource", type="Observation", id=made.id, ver=made.ver, sha=digest(made.body))
+    ack(kind="receipts", more=1)
+
+
+def create_refused(node: Node, facts: Facts, ack: Ack) -> None:
+    body = json.dumps(observation("nobody", 71.50)).encode()
+    try:
+        contributing.create(node, session(node, facts["clinic"]), "Observation", body)
+    except AccessDeniedError:
+        ack(kind="receipts", more=1)
+
+
+def update(node: Node, facts: Facts, ack: Ack) -> None:
+    name = facts["first"]
+    body = json.dumps(observation(facts["subject"], 62, id=name)).encode()
+    made = contributing.update(
+        node, session(node, facts["own"]), "Observation", name, body, if_match=None
+    )
+    ack(kind="resource", type="Observation", id=name, ver=made.ver, sha=digest(made.body))
+    ack(kind="receipts", more=1)
+
+
+def delete(node: Node, facts: Facts, ack: Ack) -> None:
+    contributing.delete(
+        node, session(node, facts["own"]), "Observation", facts["second"], if_match=None
+    )
+    ack(kind="gone", type="Observation", id=facts["second"])
+    ack(kind="receipts", more=1)
+
+
+def transaction(node: Node, facts: Facts, ack: Ack) -> None:
+    who = facts["subject"]
+    one, two = observation(who, 63), observation(who, 64, id=facts["first"])
+    entries = [
+        {"resource": one, "request": {"method": "POST", "url": "Observation"}},
+        {"resource": two, "request": {"method": "PUT", "url": f"Observation/{facts['first']}"}},
+        {"request": {"method": "DELETE", "url": f"Observation/{facts['second']}"}},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    own = session(node, facts["own"])
+    answer = run_bundle(node, own, json.dumps(bundle).encode(), "http://localhost/fhir")
+    said = json.loads(answer.body)["entry"]
+    assert [each["response"]["status"][:3] for each in said] == ["201", "200", "204"]
+    where = said[0]["response"]["location"].split("/")
+    name = where[where.index("Observation") + 1]
+    ack(kind="resource", type="Observation", id=name, ver=1, sha=None)
+    ack(kind="gone", type="Observation", id=facts["second"])
+    ack(kind="receipts", more=3)
+
+
+def add_subject(node: Node, facts: Facts, ack: Ack) -> None:
+    made = operate(node, "subject add", name="Ada Example", gender=None, birth_date=None)
+    ack(kind="subject", id=made["id"])
+
+
+def add_a_reader(node: Node, facts: Facts, ack: Ack) -> None:
+    ack(kind="reader", id=add_reader(node, "Another Clinic"))
+
+
+def issue_token(node: Node, facts: Facts, ack: Ack) -> None:
+    ack(kind="token", token=token(node, reader=facts["reader"], purpose="TREAT"))
+
+
+def grant(node: Node, facts: Facts, ack: Ack) -> None:
+    granted = operate(
+        node, "grant", subject=facts["subject"], reader=facts["reader"], purpose="HRESCH"
+    )
+    ack(kind="directive", id=granted["directive"], status="active")
+
+
+def revoke(node: Node, facts: Facts, ack: Ack) -> None:
+    operate(node, "revoke", directive=facts["directive"])
+    ack(kind="directive", id=facts["directive"], status="revoked")
+    ack(kind="sees-nothing")
+
+
+def break_the_glass(node: Node, facts: Facts, ack: Ack) -> None:
+    break_glass(
+        node, session(node, facts["urgent"]), subject=facts["subject"], reason="unconscious",
+        nature="medical emergency", affiliation="Riverside Clinic",
+    )  # fmt: skip
+    ack(kind="emergency")
+
+
+def import_record(node: Node, facts: Facts, ack: Ack) -> None:
+    report = take(node, facts["lio"], subject="new")
+    assert not report["refused"]
+    ack(kind="subject", id=report["subject"])
+    ack(kind="imported", file=facts["lio"], subject=report["subject"])
+
+
+def import_directory(node: Node, facts: Facts, ack: Ack) -> None:
+    report = take(node, facts["directory"], subject=None)
+    assert not report["refused"]
+    ack(kind="imported", file=facts["directory"], subject=None)
+
+
+def import_sensor(node: Node, facts: Facts, ack: Ack) -> None:
+    report = take(node, facts["sensor"], subject=facts["subject"], zone="Europe/Madrid")
+    assert not report["refused"]
+    ack(kind="imported", file=facts["sensor"], subject=facts["subject"])
+
+
+def import_export(node: Node, facts: Facts, ack: Ack) -> None:
+    report = take(node, facts["zip"], subject="new")
+    ack(kind="subject", id=report["subject"])
+    operate(node, "export", subject=report["subject"], output=f"{node.directory.root}.zip")
+
+
+def export(node: Node, facts: Facts, ack: Ack) -> None:
+    output = f"{node.directory.root}.zip"
+    operate(node, "export", subject=facts["subject"], output=output)
+    ack(kind="file", path=output)
+
+
+def seal(node: Node, facts: Facts, ack: Ack) -> None:
+    sealed = operate(node, "seal")
+    ack(kind="batch", number=sealed["batch"])
+
+
+def erase(node: Node, facts: Facts, ack: Ack) -> None:
+    done = operate(node, "erase", subject=facts["subject"])
+    assert done["proof"]["ok"]
+    ack(kind="erased", subject=facts["subject"], cid=1)
+
+
+def fill_demo(node: Node, facts: Facts, ack: Ack) -> None:
+    demo.fill_with_family(node)
+    ack(kind="demo")
+
+
+CASES = {
+    "read": Case(read),
+    "read of nothing": Case(read_nothing),
+    "summary of measurements": Case(summarise),
+    "create": Case(create),
+    "create refused": Case(create_refused),
+    "update": Case(update),
+    "delete": Case(delete, settled=frozenset({"absent"})),
+    "transaction": Case(transaction, settled=frozenset({"absent"})),
+    "subject add": Case(add_subject),
+    "reader add": Case(add_a_reader),
+    "token": Case(issue_token),
+    "grant": Case(grant),
+    "revoke": Case(revoke, settled=frozenset({"already-revoked"})),
+    "break-glass": Case(break_the_glass),
+    "import of a record": Case(import_record),
+    "import of a directory": Case(import_directory),
+    "import of a sensor": Case(import_sensor),
+    "import of an export": Case(import_export, settled=frozenset({"subject-taken"})),
+    "export": Case(export),
+    "seal": Case(seal),
+    "erase": Case(erase, settled=frozenset({"unknown-subject"})),
+}
+"""On a node that has a record, a reader, a grant and an anchored batch."""
+
+
+def initialise(root: Path, ack: Ack) -> None:
+    made = wiring.initialise(root, custodian="Riverside Clinic", policy="eu-ehds")
+    ack(kind="node", did=made["did"])
+
+
+def migrate(root: Path, ack: Ack) -> None:
+    wiring.MIGRATIONS = (*wiring.MIGRATIONS[:1], EXTRA_SCHEMA)
+    with opened(root):
+        ack(kind="schema", version=2)
+
+
+def first_demo(root: Path, ack: Ack) -> None:
+    with opened(root) as node:
+        fill_demo(node, {}, ack)
+
+
+STARTS: dict[str, Callable[[Path, Ack], None]] = {
+    "init": initialise,
+    "migration": migrate,
+    "first start of the demo": first_demo,
+}
+"""On a directory: an empty one, one of an older schema, one without subjects."""
+
+
+def shrink() -> None:
+    """Make groups and demo small, so that few entries need several commits."""
+    clinical._GROUP = 16
+    demo._DAYS = 1
+
+
+# -- what a node holds, in numbers -----------------------------------------------------------------
+
+
+def view(root: Path) -> dict[str, int]:
+    """Count what is durable: rows of every table, their states, sealed files, the checkpoint."""
+    found: dict[str, int] = {}
+    database = root / "record.db"
+    if database.exists():
+        conn = sqlite3.connect(database, isolation_level=None)
+        tables = conn.execute("select name from sqlite_master where type = 'table'").fetchall()
+        for (table,) in tables:
+            found[table] = conn.execute(f"select count(*) from {table}").fetchone()[0]
+        for table, expression in _STATES:
+            if (table,) in tables:
+                rows = conn.execute(f"select {expression}, count(*) from {table} group by 1")
+                found |= {f"{table} {value}": count for value, count in rows}
+        conn.close()
+    kept = [path for path in (root / "objects").glob("*/*") if path.suffix != ".new"]
+    found["originals"] = len(kept)
+    found["key file"] = int((root / "node.key").exists())
+    found["settings"] = int((root / "hilum.toml").exists())
+    checkpoint = root / "journal" / "checkpoint"
+    if checkpoint.exists():
+        found["checkpoint size"] = int(checkpoint.read_text().splitlines()[1])
+    return found
+
+
+_STATES = (
+    ("directive", "revoked is null"),
+    ("batch", "status"),
+    ("operation", "coalesce(batch, 'waiting')"),
+    ("receipt", "cid || (sealed is null)"),
+    ("resource", "type || (body is null)"),
+    ("original", "cid"),
+)
