@@ -9,6 +9,7 @@ import msgspec
 
 from hilum.api.fhir import FhirRoutes
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
+from hilum.api.routes import API_ROUTES, Interaction
 from hilum.api.wire import Receive, Request, Response, Scope, Send, read_body
 from hilum.errors import HilumError, MalformedInputError
 from hilum.exchange.emergency import break_glass
@@ -79,16 +80,16 @@ async def _answer_fhir(fhir: FhirRoutes, scope: Scope, receive: Receive) -> Resp
 async def _answer_api(node: Node, scope: Scope, receive: Receive) -> Response:
     try:
         request = Request.of(scope)
-        if request.path == ("health",) and request.method == "GET":
+        asked = API_ROUTES.get((request.method, "/".join(request.path)))
+        if asked is Interaction.HEALTH:
             return Response(200, b'{"status":"up"}', _JSON)
         authorization = request.headers.get(b"authorization")
         if authorization is None:
             return UNAUTHENTICATED
         session = node.sessions.authenticate(authorization, node.clock())
-        if session is None or request.path != ("break-glass",) or request.method != "POST":
+        if session is None or asked is not Interaction.BREAK_GLASS:
             return ABSENT
-        asked = _decode(await read_body(request, receive))
-        fields: dict[str, Any] = msgspec.structs.asdict(asked)
+        fields: dict[str, Any] = msgspec.structs.asdict(_decode(await read_body(request, receive)))
         done = await asyncio.to_thread(break_glass, node, session, **fields)
         return Response(201, msgspec.json.encode(done), _JSON)
     except HilumError as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hilum.api.bundles import entity_headers, history_bundle, search_bundle, url_of
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
 from hilum.api.paging import PAGE, read_page, write_page
+from hilum.api.routes import Interaction, find_interaction
 from hilum.api.transactions import run_bundle
 from hilum.api.wire import FHIR_JSON, Receive, Request, Response, parse_query_string, read_body
 from hilum.errors import HilumError, MalformedInputError
@@ -38,6 +39,10 @@ _JSON = (b"content-type", FHIR_JSON)
 _ETAG = re.compile(rb'(?:W/)?"(\d{1,18})"\Z')
 _VERSION = re.compile(r"\d{1,18}\Z", re.ASCII)
 _EMPTY: tuple[()] = ()
+_UNKNOWN_TYPE = refusal(
+    MalformedInputError("unknown-type", "not a FHIR R4 resource type", where="url")
+)
+_Act = Callable[[Request, Receive, "Session"], Awaitable[Response]]
 
 
 class FhirRoutes:
@@ -50,78 +55,67 @@ class FhirRoutes:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._capability: dict[str, bytes] = {}
+        self._acts: dict[Interaction, _Act] = {
+            Interaction.BUNDLE: self._run_bundle,
+            Interaction.SEARCH: self._search_by_url,
+            Interaction.SEARCH_BY_POST: self._search_by_body,
+            Interaction.CREATE: self._create,
+            Interaction.READ: self._read,
+            Interaction.UPDATE: self._update,
+            Interaction.DELETE: self._delete,
+            Interaction.HISTORY: self._history,
+            Interaction.VREAD: self._read_version,
+        }
 
     async def answer(self, request: Request, receive: Receive) -> Response:
         """Return the response; every refusal is an OperationOutcome."""
         try:
-            if request.path == ("metadata",) and request.method in {"GET", "HEAD"}:
+            asked = find_interaction(request.method, request.path)
+            if asked is Interaction.CAPABILITIES:
                 return self._metadata(request)
             authorization = request.headers.get(b"authorization")
             if authorization is None:
                 return UNAUTHENTICATED
             session = self._node.sessions.authenticate(authorization, self._node.clock())
             if session is None:
-                return self._as_if_nothing(request)
-            return await self._route(request, receive, session)
+                return await self._as_if_nothing(asked, request, receive)
+            if request.path and not is_resource_type(request.path[0]):
+                return _UNKNOWN_TYPE
+            if asked is None:
+                return _not_allowed()
+            return await self._acts[asked](request, receive, session)
         except HilumError as error:
             return refusal(error, body_was_read=request.method in {"POST", "PUT"})
 
-    async def _route(self, request: Request, receive: Receive, session: Session) -> Response:
-        method, path = request.method, request.path
-        if not path:
-            if method != "POST":
-                return _not_allowed()
-            body = await read_body(request, receive)
-            return await asyncio.to_thread(run_bundle, self._node, session, body, request.base)
-        kind = path[0]
-        if not is_resource_type(kind):
-            raise MalformedInputError("unknown-type", "not a FHIR R4 resource type", where="url")
-        if len(path) == 1:
-            return await self._type_level(request, receive, session, kind)
-        return await self._below_type(request, receive, session)
+    # -- writes ----------------------------------------------------------------------------------------
 
-    async def _below_type(self, request: Request, receive: Receive, session: Session) -> Response:
-        method, path = request.method, request.path
-        if len(path) == 2 and path[1] == "_search" and method == "POST":
-            body = await read_body(request, receive)
-            pairs = [*request.query, *parse_query_string(body)]
-            return await self._search(request, session, path[0], pairs)
-        if len(path) == 2:
-            return await self._instance_level(request, receive, session, (path[0], path[1]))
-        if path[2] == "_history" and len(path) <= 4 and method == "GET":
-            return await self._history(request, session, path)
-        return _not_allowed()
+    async def _run_bundle(self, request: Request, receive: Receive, session: Session) -> Response:
+        body = await read_body(request, receive)
+        return await asyncio.to_thread(run_bundle, self._node, session, body, request.base)
 
-    async def _type_level(
-        self, request: Request, receive: Receive, session: Session, kind: str
-    ) -> Response:
-        if request.method == "GET":
-            return await self._search(request, session, kind, request.query)
-        if request.method == "POST":
-            body = await read_body(request, receive)
-            version = await asyncio.to_thread(contributing.create, self._node, session, kind, body)
-            return _written(request, version, status=201)
-        return _not_allowed()
+    async def _create(self, request: Request, receive: Receive, session: Session) -> Response:
+        body = await read_body(request, receive)
+        version = await asyncio.to_thread(
+            contributing.create, self._node, session, request.path[0], body
+        )
+        return _written(request, version, status=201)
 
-    async def _instance_level(
-        self, request: Request, receive: Receive, session: Session, name: tuple[str, str]
-    ) -> Response:
-        method, (kind, own_id) = request.method, name
-        if method in {"GET", "HEAD"}:
-            return await self._read(session, kind, own_id)
+    async def _update(self, request: Request, receive: Receive, session: Session) -> Response:
+        kind, own_id = request.path
         if_match = _if_match(request)
-        if method == "PUT":
-            body = await read_body(request, receive)
-            version = await asyncio.to_thread(
-                contributing.update, self._node, session, kind, own_id, body, if_match=if_match
-            )
-            return _written(request, version, status=200)
-        if method == "DELETE":
-            await asyncio.to_thread(
-                contributing.delete, self._node, session, kind, own_id, if_match=if_match
-            )
-            return Response(204, b"", _EMPTY)
-        return _not_allowed()
+        body = await read_body(request, receive)
+        version = await asyncio.to_thread(
+            contributing.update, self._node, session, kind, own_id, body, if_match=if_match
+        )
+        return _written(request, version, status=200)
+
+    async def _delete(self, request: Request, _receive: Receive, session: Session) -> Response:
+        kind, own_id = request.path
+        if_match = _if_match(request)
+        await asyncio.to_thread(
+            contributing.delete, self._node, session, kind, own_id, if_match=if_match
+        )
+        return Response(204, b"", _EMPTY)
 
     # -- reads ---------------------------------------------------------------------------------------
 
@@ -133,7 +127,8 @@ class FhirRoutes:
             await wait
         return answer
 
-    async def _read(self, session: Session, kind: str, own_id: str) -> Response:
+    async def _read(self, request: Request, _receive: Receive, session: Session) -> Response:
+        kind, own_id = request.path
         answer = await self._deliver(look_up(self._node, session, kind, own_id))
         if not answer.rows:
             gone = look_up_deletion(self._node, session, kind, own_id)
@@ -141,16 +136,20 @@ class FhirRoutes:
         row = answer.rows[0]
         return Response(200, row.body, (_JSON, *entity_headers(row)))
 
-    async def _history(self, request: Request, session: Session, path: Sequence[str]) -> Response:
-        kind, own_id = path[0], path[1]
-        if len(path) == 4:
-            if not _VERSION.match(path[3]):
-                return ABSENT
-            answer, gone = look_up_version(self._node, session, kind, own_id, int(path[3]))
-            await self._deliver(answer)
-            if answer.rows:
-                return Response(200, answer.rows[0].body, (_JSON, *entity_headers(answer.rows[0])))
-            return ABSENT if gone is None else _gone()
+    async def _read_version(
+        self, request: Request, _receive: Receive, session: Session
+    ) -> Response:
+        kind, own_id, _word, version = request.path
+        if not _VERSION.match(version):
+            return ABSENT
+        answer, gone = look_up_version(self._node, session, kind, own_id, int(version))
+        await self._deliver(answer)
+        if answer.rows:
+            return Response(200, answer.rows[0].body, (_JSON, *entity_headers(answer.rows[0])))
+        return ABSENT if gone is None else _gone()
+
+    async def _history(self, request: Request, _receive: Receive, session: Session) -> Response:
+        kind, own_id, _word = request.path
         context = b"|".join((session.token_hash, f"{kind}/{own_id}/_history".encode()))
         pairs = [pair for pair in request.query if pair[0] != PAGE]
         token = next((value for name, value in request.query if name == PAGE), None)
@@ -176,9 +175,21 @@ class FhirRoutes:
         )  # fmt: skip
         return Response(200, body)
 
-    async def _search(
-        self, request: Request, session: Session, kind: str, pairs: Sequence[tuple[str, str]]
+    async def _search_by_url(
+        self, request: Request, _receive: Receive, session: Session
     ) -> Response:
+        return await self._search(request, session, request.query)
+
+    async def _search_by_body(
+        self, request: Request, receive: Receive, session: Session
+    ) -> Response:
+        body = await read_body(request, receive)
+        return await self._search(request, session, [*request.query, *parse_query_string(body)])
+
+    async def _search(
+        self, request: Request, session: Session, pairs: Sequence[tuple[str, str]]
+    ) -> Response:
+        kind = request.path[0]
         token = next((value for name, value in pairs if name == PAGE), None)
         asked = [pair for pair in pairs if pair[0] != PAGE]
         strict = b"handling=strict" in request.headers.get(b"prefer", b"")
@@ -216,21 +227,25 @@ class FhirRoutes:
             self._capability = {request.base: known}
         return Response(200, known)
 
-    def _as_if_nothing(self, request: Request) -> Response:
+    async def _as_if_nothing(
+        self, asked: Interaction | None, request: Request, receive: Receive
+    ) -> Response:
         """Answer an unknown or expired token as if nothing were there, with a hint for its holder."""
         hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
-        path, method = request.path, request.method
-        is_search = (len(path) == 1 and method == "GET") or (
-            len(path) == 2 and path[1] == "_search" and method == "POST"
-        )
-        if is_search and is_resource_type(request.path[0]):
-            query = _understand(request.path[0], request.query, strict=False)
-            body = search_bundle(
-                request.base, (), next_url=None, total=0,
-                self_url=url_of(request.base, request.path[0], list(query.applied)),
-            )  # fmt: skip
-            return Response(200, body, (_JSON, hint))
-        return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
+        pairs = request.query
+        if asked is Interaction.SEARCH_BY_POST:
+            pairs = [*pairs, *parse_query_string(await read_body(request, receive))]
+        elif asked is not Interaction.SEARCH:
+            return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
+        kind = request.path[0]
+        if not is_resource_type(kind):
+            return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
+        query = _understand(kind, [pair for pair in pairs if pair[0] != PAGE], strict=False)
+        body = search_bundle(
+            request.base, (), next_url=None, total=0,
+            self_url=url_of(request.base, kind, list(query.applied)),
+        )  # fmt: skip
+        return Response(200, body, (_JSON, hint))
 
 
 _INLINE = 50
