@@ -81,6 +81,7 @@ class Writer(Generic[D, R]):
         self._append = append
         self._forget = forget
         self._queue: deque[_Item[D, R]] = deque()  # filled by anyone, emptied by the thread
+        self._gathered: list[_Item[D, R]] = []  # owned by the event loop's thread
         self._wake = threading.Event()
         self._closing = False
         self._broken: BaseException | None = None
@@ -121,8 +122,18 @@ class Writer(Generic[D, R]):
         item.draft = draft
         item.loop = loop
         item.waiter = waiter = loop.create_future()
-        self._push(item)
+        if self._closing or self._broken is not None:
+            raise UnavailableError("writer-closed", "the node is shutting down", retryable=True)
+        self._gathered.append(item)
+        if len(self._gathered) == 1:
+            loop.call_soon(self._hand_over)
         return waiter
+
+    def _hand_over(self) -> None:
+        """Pass what gathered in the event loop to the thread, in one go."""
+        self._queue.extend(self._gathered)
+        self._gathered.clear()
+        self._wake.set()
 
     def append_now(self, draft: D) -> R:
         """Write a receipt draft and wait until it is on disk.
