@@ -79,13 +79,18 @@ class FhirRoutes:
             session = self._node.sessions.authenticate(authorization, self._node.clock())
             if session is None:
                 return await self._as_if_nothing(asked, request, receive)
-            if request.path and not is_resource_type(request.path[0]):
-                return _UNKNOWN_TYPE
-            if asked is None:
-                return _not_allowed()
-            return await self._acts[asked](request, receive, session)
+            return await self._answer_session(asked, request, receive, session)
         except HilumError as error:
             return refusal(error, body_was_read=request.method in {"POST", "PUT"})
+
+    async def _answer_session(
+        self, asked: Interaction | None, request: Request, receive: Receive, session: Session
+    ) -> Response:
+        if request.path and not is_resource_type(request.path[0]):
+            return _UNKNOWN_TYPE
+        if asked is None:
+            return _not_allowed()
+        return await self._acts[asked](request, receive, session)
 
     # -- writes ----------------------------------------------------------------------------------------
 
