@@ -3,10 +3,10 @@
 Theory of operation: callers hand over jobs and receipt drafts; the thread takes everything that is
 waiting (at most `GROUP`), runs it inside one `BEGIN IMMEDIATE … COMMIT` and only then tells the
 callers. While one group is being flushed to disk the next one gathers, so full durability
-(`synchronous=FULL`) costs one fsync per group, not per request. Each job runs inside its own
-savepoint: one that fails takes back its own rows and nothing else. When the commit itself fails,
-every caller of the group hears `UnavailableError` and in-memory state that the group touched is
-forgotten.
+(`synchronous=FULL`) costs one fsync per group, not per request. Each job and each run of drafts is
+inside its own savepoint: one that fails takes back its own rows and nothing else. When the commit
+itself fails, every caller of the group hears `UnavailableError` and in-memory state that the group
+touched is forgotten. Nothing ends the thread but `close`, and nobody waits for a thread that ended.
 
 Source: design/architecture.md §4 (one writer, group commit ≤ 64 requests).
 """
@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from hilum.errors import UnavailableError
@@ -27,6 +28,8 @@ __all__ = ["GROUP", "Writer"]
 
 GROUP = 256
 """Most items in one commit. Trials: 64 to 256 are equal in throughput; one bundle is one item."""
+
+_CLOSED = ("writer-closed", "the node is shutting down")
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -84,7 +87,7 @@ class Writer(Generic[D, R]):
         self._gathered: list[_Item[D, R]] = []  # owned by the event loop's thread
         self._wake = threading.Event()
         self._closing = False
-        self._broken: BaseException | None = None
+        self._stopped = False  # set by the thread, last of all
         self._thread = threading.Thread(target=self._run, name="hilum-writer", daemon=True)
         self._thread.start()
 
@@ -116,14 +119,18 @@ class Writer(Generic[D, R]):
         return self.submit(job).result()
 
     def append(self, draft: D) -> asyncio.Future[R]:
-        """Queue a receipt draft from an event loop; resolves once it is on disk."""
+        """Queue a receipt draft from an event loop; resolves once it is on disk.
+
+        Raises:
+            UnavailableError: the node is shutting down.
+        """
         loop = asyncio.get_running_loop()
         item: _Item[D, R] = _Item()
         item.draft = draft
         item.loop = loop
         item.waiter = waiter = loop.create_future()
-        if self._closing or self._broken is not None:
-            raise UnavailableError("writer-closed", "the node is shutting down", retryable=True)
+        if self._closing or self._stopped:
+            raise UnavailableError(*_CLOSED)
         self._gathered.append(item)
         if len(self._gathered) == 1:
             loop.call_soon(self._hand_over)
@@ -134,6 +141,8 @@ class Writer(Generic[D, R]):
         self._queue.extend(self._gathered)
         self._gathered.clear()
         self._wake.set()
+        if self._stopped:
+            self._refuse_rest()
 
     def append_now(self, draft: D) -> R:
         """Write a receipt draft and wait until it is on disk.
@@ -155,17 +164,38 @@ class Writer(Generic[D, R]):
         self._thread.join()
 
     def _push(self, item: _Item[D, R]) -> None:
-        if self._closing or self._broken is not None:
-            raise UnavailableError("writer-closed", "the node is shutting down", retryable=True)
+        if self._closing or self._stopped:
+            raise UnavailableError(*_CLOSED)
         self._queue.append(item)
         self._wake.set()
+        if self._stopped:
+            self._refuse_rest()
 
     def _run(self) -> None:
         try:
             conn = self._connect()
-        except (sqlite3.Error, OSError) as error:
-            self._broken = error
+        except (sqlite3.Error, OSError):
+            self._stopped = True
+            self._refuse_rest()
             return
+        try:
+            self._serve(conn)
+        finally:
+            self._stopped = True
+            self._refuse_rest()
+            conn.close()
+
+    def _refuse_rest(self) -> None:
+        """Tell whoever queued while the thread ended; a popped item is told by one thread only."""
+        rest: list[_Item[D, R]] = []
+        while self._queue:
+            with suppress(IndexError):  # another thread was quicker
+                rest.append(self._queue.popleft())
+        for item in rest:
+            item.error = UnavailableError(*_CLOSED)
+        self._announce(rest)
+
+    def _serve(self, conn: sqlite3.Connection) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -173,8 +203,7 @@ class Writer(Generic[D, R]):
                 group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
                 self._commit(conn, group)
             if self._closing:
-                break
-        conn.close()
+                return
 
     def _commit(self, conn: sqlite3.Connection, group: Sequence[_Item[D, R]]) -> None:
         try:
@@ -182,8 +211,9 @@ class Writer(Generic[D, R]):
             self._execute(conn, group)
             conn.execute("commit")
         except sqlite3.Error as error:
-            if conn.in_transaction:
-                conn.execute("rollback")
+            with suppress(sqlite3.Error):
+                if conn.in_transaction:
+                    conn.execute("rollback")
             self._forget()
             refused = UnavailableError(
                 "not-durable",
@@ -201,30 +231,47 @@ class Writer(Generic[D, R]):
             while end < len(group) and group[end].job is None:
                 end += 1
             if end > start:
-                drafts = [item.draft for item in group[start:end] if item.draft is not None]
-                for item, value in zip(group[start:end], self._append(conn, drafts), strict=True):
-                    item.value = value
+                self._run_drafts(conn, group[start:end])
                 start = end
             else:
                 self._run_job(conn, group[start])
                 start += 1
 
+    def _run_drafts(self, conn: sqlite3.Connection, items: Sequence[_Item[D, R]]) -> None:
+        """Append a run of drafts; when that fails, each alone, so that one cannot refuse the others."""
+        drafts = [item.draft for item in items if item.draft is not None]
+        error = self._guard(conn, lambda: _give(items, self._append(conn, drafts)))
+        if error is None:
+            return
+        if len(items) == 1:
+            items[0].error = error
+            return
+        for item in items:
+            self._run_drafts(conn, [item])
+
     def _run_job(self, conn: sqlite3.Connection, item: _Item[D, R]) -> None:
         job = item.job
-        if job is None:
-            return
+        if job is not None:
+            item.error = self._guard(conn, lambda: _give([item], [job(conn)]))
+
+    def _guard(self, conn: sqlite3.Connection, act: Callable[[], None]) -> Exception | None:
+        """Act inside a savepoint; return why it was taken back, or None.
+
+        Raises:
+            OperationalError: the disk refuses, not the job: so is the whole group.
+        """
         conn.execute("savepoint job")
         try:
-            item.value = job(conn)
+            act()
         except sqlite3.OperationalError:
-            raise  # the disk, not the job: the whole group is refused
+            raise
         except Exception as error:  # noqa: BLE001 - the edge of the writer: every error goes to its caller
             conn.execute("rollback to job")
+            conn.execute("release job")
             self._forget()
-            item.error = error
-        finally:
-            if conn.in_transaction:
-                conn.execute("release job")
+            return error
+        conn.execute("release job")
+        return None
 
     def _announce(self, group: Sequence[_Item[D, R]]) -> None:
         loops: dict[asyncio.AbstractEventLoop, list[_Item[D, R]]] = {}
@@ -239,6 +286,11 @@ class Writer(Generic[D, R]):
         for loop, items in loops.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, items)
+
+
+def _give(items: Sequence[_Item[D, R]], values: Sequence[object]) -> None:
+    for item, value in zip(items, values, strict=True):
+        item.value = value
 
 
 def _reason(error: sqlite3.Error) -> str:
