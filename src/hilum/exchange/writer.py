@@ -87,7 +87,7 @@ class Writer(Generic[D, R]):
         self._gathered: list[_Item[D, R]] = []  # owned by the event loop's thread
         self._wake = threading.Event()
         self._closing = False
-        self._stopped = False  # set by the thread, last of all
+        self._stopped = threading.Event()  # set by the thread, last of all
         self._thread = threading.Thread(target=self._run, name="hilum-writer", daemon=True)
         self._thread.start()
 
@@ -129,7 +129,7 @@ class Writer(Generic[D, R]):
         item.draft = draft
         item.loop = loop
         item.waiter = waiter = loop.create_future()
-        if self._closing or self._stopped:
+        if self._closing or self._stopped.is_set():
             raise UnavailableError(*_CLOSED)
         self._gathered.append(item)
         if len(self._gathered) == 1:
@@ -141,7 +141,7 @@ class Writer(Generic[D, R]):
         self._queue.extend(self._gathered)
         self._gathered.clear()
         self._wake.set()
-        if self._stopped:
+        if self._stopped.is_set():
             self._refuse_rest()
 
     def append_now(self, draft: D) -> R:
@@ -164,24 +164,24 @@ class Writer(Generic[D, R]):
         self._thread.join()
 
     def _push(self, item: _Item[D, R]) -> None:
-        if self._closing or self._stopped:
+        if self._closing or self._stopped.is_set():
             raise UnavailableError(*_CLOSED)
         self._queue.append(item)
         self._wake.set()
-        if self._stopped:
+        if self._stopped.is_set():
             self._refuse_rest()
 
     def _run(self) -> None:
         try:
             conn = self._connect()
         except (sqlite3.Error, OSError):
-            self._stopped = True
+            self._stopped.set()
             self._refuse_rest()
             return
         try:
             self._serve(conn)
         finally:
-            self._stopped = True
+            self._stopped.set()
             self._refuse_rest()
             conn.close()
 
