@@ -16,9 +16,9 @@ from hilum.record.bundle import (
     conditional_references,
     parse_bundle,
     plan,
-    rewrite_references,
 )
 from hilum.record.references import list_references
+from hilum.record.rewriting import rewrite_references
 
 UUID = "urn:uuid:11111111-2222-3333-4444-555555555555"
 

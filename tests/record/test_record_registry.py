@@ -153,7 +153,9 @@ def test_references_are_listed_with_their_places() -> None:
 
 
 def test_the_capability_statement_claims_what_search_accepts() -> None:
-    data = capability_statement(date="2024-01-01", version="0.1.0", url="http://localhost/fhir")
+    data = capability_statement(
+        date="2024-01-01", version="0.1.0", url="http://localhost/fhir", refused={}, searched={}
+    )
     assert validate(parse_resource(data)) == ()
     statement = json.loads(data)
     assert statement["fhirVersion"] == "4.0.1"

@@ -21,10 +21,11 @@ from hilum.consent.asking import READ
 from hilum.consent.gate import directory_access
 from hilum.errors import ConflictError, MalformedInputError
 from hilum.exchange.contributing import examine
+from hilum.exchange.fhirfiles import MAX_FILE, bundle_of, patient_of, text_of
 from hilum.exchange.node import DIRECTORY
 from hilum.exchange.own import own_access
 from hilum.exchange.people import new_uuid
-from hilum.record.bundle import Bundle, Entry, Operation, conditional_references, parse_bundle, plan
+from hilum.record.bundle import Bundle, Entry, Operation, conditional_references, plan
 from hilum.record.change import Change, Create, Update
 from hilum.record.query import parse_query
 from hilum.record.references import list_references, subject_references
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
     from hilum.exchange.payloads import Payload
     from hilum.exchange.report import Report
 
-__all__ = ["MAX_FILE", "import_bundle"]
+__all__ = ["import_bundle"]
 
-MAX_FILE = 1 << 30
-"""Largest FHIR file taken, decompressed, in bytes."""
 _GROUP = 256
 """Entries per commit: keeps readers' receipts from waiting long behind an import."""
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -85,8 +84,8 @@ def import_bundle(
     if payload.size > MAX_FILE:
         raise MalformedInputError("too-large", f"more than {MAX_FILE} bytes", where=payload.name)
     data = payload.stream.read().removeprefix(b"\xef\xbb\xbf")
-    bundle = _bundle_of(data, payload.name, report)
-    patient = _patient_of(bundle, payload.name)
+    bundle = bundle_of(data, payload.name, report)
+    patient = patient_of(bundle, payload.name)
     if cid is None:
         subject, cid = _new_subject(node, patient)
     target = _Target(node, cid, subject, report, payload.name)
@@ -100,65 +99,6 @@ def import_bundle(
     for start in range(0, len(operations), _GROUP):
         _store(target, operations[start : start + _GROUP])
     return SubjectId(subject or "")
-
-
-# -- reading the file ------------------------------------------------------------------------------
-
-
-def _bundle_of(data: bytes, name: str, report: Report) -> Bundle:
-    def refuse(error: MalformedInputError) -> None:
-        report.refuse(f"{name} {error.where}".strip(), error.why)
-
-    kind = _kind_of(data)
-    if kind == "Bundle":
-        try:
-            return parse_bundle(data, max_bytes=MAX_FILE, refuse=refuse)
-        except MalformedInputError as error:
-            raise MalformedInputError(
-                error.code, error.why, where=f"{name} {error.where}".strip(), hint=error.hint
-            ) from None
-    lines = [data] if kind is not None else data.splitlines()
-    entries: list[Entry] = []
-    for index, line in enumerate(lines):
-        if not line.strip():
-            continue
-        found = _kind_of(line)
-        place = f"{name} line {index + 1}" if len(lines) > 1 else name
-        if found is None or not is_resource_type(found):
-            if len(lines) == 1 or (index == 0 and not entries and found is None):
-                raise MalformedInputError("bad-json", "not FHIR JSON or NDJSON", where=place)
-            report.refuse(place, "not a FHIR R4 resource")
-            continue
-        own_id = _text(_TOP.decode(line).get("id"))
-        entries.append(Entry(index, None, found, own_id, line))
-    return Bundle("collection", tuple(entries))
-
-
-def _kind_of(data: bytes) -> str | None:
-    try:
-        members = _TOP.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return _text(members.get("resourceType"))
-
-
-def _text(raw: msgspec.Raw | None) -> str | None:
-    if raw is None:
-        return None
-    try:
-        return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
-        return None
-
-
-def _patient_of(bundle: Bundle, name: str) -> Entry | None:
-    patients = [entry for entry in bundle.entries if entry.type == "Patient"]
-    if len(patients) > 1:
-        raise MalformedInputError(
-            "several-people", "the file is about several patients", where=name,
-            hint="one subject, one patient per file",
-        )  # fmt: skip
-    return patients[0] if patients else None
 
 
 # -- whose record ------------------------------------------------------------------------------------
@@ -192,8 +132,8 @@ def _refuse_other_person(target: _Target, patient: Entry) -> None:
     )
     if stored is None or patient.resource is None:
         return
-    here = _text(_TOP.decode(stored.body).get("birthDate"))
-    there = _text(_TOP.decode(patient.resource).get("birthDate"))
+    here = text_of(_TOP.decode(stored.body).get("birthDate"))
+    there = text_of(_TOP.decode(patient.resource).get("birthDate"))
     if here and there and here != there:
         raise MalformedInputError(
             "other-person", "the file's patient was born on another day than this subject",

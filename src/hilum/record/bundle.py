@@ -8,18 +8,16 @@ Source: HL7 FHIR R4, http "transaction", references "bundle".
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import msgspec
 
 from hilum.base.ids import FhirId, parse_fhir_id
 from hilum.errors import MalformedInputError
 from hilum.record.resource import MAX_BYTES
-from hilum.record.tables import tables
+from hilum.record.rewriting import Rewriter, decode_text
 from hilum.record.types import is_resource_type
 
 __all__ = [
@@ -29,20 +27,11 @@ __all__ = [
     "conditional_references",
     "parse_bundle",
     "plan",
-    "rewrite_references",
 ]
 
 MAX_ENTRIES = 100_000
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-_TEXT = rb'"(?:[^"\\]|\\.)*"'
-_MEMBER = re.compile(
-    rb'("(\w+)"\s*:\s*)(?:"((?:urn:|https?:|[A-Z]\w+[/?])(?:[^"\\]|\\.)*)"'
-    rb"|\[\s*(" + _TEXT + rb"(?:\s*,\s*" + _TEXT + rb")*)\s*\])"
-)
-_STRING = re.compile(_TEXT)
-_POINTER = re.compile(rb'("reference"\s*:\s*")((?:[^"\\]|\\.)*)"')
 _SEARCHING = re.compile(rb'"reference"\s*:\s*"([A-Z]\w+\?(?:[^"\\]|\\.)+)"')
-_LINK = re.compile(rb"""((?:href|src)\s*=\s*(\\"|'))((?:(?!\2).)*)(?=\2)""", re.DOTALL)
 _REST_URL = re.compile(r"https?://.*/([A-Z]\w+)/([A-Za-z0-9\-.]{1,64})\Z")
 _CONDITIONAL = re.compile(r"([A-Z]\w+)\?(.+)\Z", re.DOTALL)
 
@@ -262,7 +251,7 @@ def conditional_references(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for entry in entries:
         for text in _SEARCHING.findall(entry.resource or b""):
-            conditional = _CONDITIONAL.match(_decoded(text))
+            conditional = _CONDITIONAL.match(decode_text(text))
             if conditional and is_resource_type(conditional[1]):
                 found.add((conditional[1], conditional[2]))
     return found
@@ -295,7 +284,7 @@ def plan(
             if rest and rest[1] == entry.type:
                 # relative references are relative to the entry's own base
                 targets.setdefault(f"{rest[1]}/{rest[2]}", reference)
-    rewriter = _Rewriter(targets)
+    rewriter = Rewriter(targets)
     operations = [
         Operation(
             entry,
@@ -318,95 +307,3 @@ def _target(entry: Entry, assign: Callable[[Entry], FhirId]) -> tuple[FhirId | N
             return None, query
         raise MalformedInputError("value", "names no id", where=f"{entry.place}.request.url")
     return parse_fhir_id(parts[1], where=f"{entry.place}.request.url"), None
-
-
-@cache
-def _uri_members() -> frozenset[bytes]:
-    """Return the member names whose texts are references or URIs, but no parts of identifiers."""
-    kinds = {"uri", "url", "oid", "uuid"}
-    names = {
-        key
-        for structure in tables().names()
-        for element in tables().structure(structure)
-        for key, kind in element.options()
-        if kind in kinds
-    }
-    return frozenset(name.encode() for name in (names | {"reference"}) - {"system"})
-
-
-def rewrite_references(raw: bytes, targets: Mapping[str, str]) -> bytes:
-    """Return the bytes with references replaced; all other bytes stay.
-
-    Looked at are ``Reference.reference``, elements of type uri, url, oid and uuid, and links and
-    images of narratives; not the values and systems of identifiers. A ``#fragment`` stays behind
-    its target.
-
-    Args:
-        raw: JSON of a resource.
-        targets: from what is written to what shall stand there.
-    """
-    return _Rewriter(targets).rewrite(raw)
-
-
-class _Rewriter:
-    """Replaces what regular expressions found, where a target is known."""
-
-    __slots__ = ("_members", "_only_urns", "_targets")
-
-    def __init__(self, targets: Mapping[str, str]) -> None:
-        self._targets = targets
-        self._members = _uri_members()
-        # when every full URL is a URN, what the first pass leaves of them shows in the bytes
-        self._only_urns = not any(text.startswith("http") for text in targets)
-
-    def rewrite(self, raw: bytes) -> bytes:
-        if not self._targets:
-            return raw
-        raw = _POINTER.sub(self.in_pointer, raw)
-        if b'"urn:' in raw or not self._only_urns:
-            raw = _MEMBER.sub(self.in_member, raw)
-        return _LINK.sub(self.in_link, raw) if b"href" in raw or b"src" in raw else raw
-
-    def _replaced(self, text: bytes) -> bytes | None:
-        plain = _decoded(text)
-        whole, hash_sign, fragment = plain.partition("#")
-        target = self._targets.get(plain) or self._targets.get(whole)
-        if target is None:
-            return None
-        suffix = hash_sign + fragment if plain not in self._targets else ""
-        return json.dumps(target + suffix, ensure_ascii=False)[1:-1].encode()
-
-    def _in_string(self, match: re.Match[bytes]) -> bytes:
-        new = self._replaced(match[0][1:-1])
-        return match[0] if new is None else b'"' + new + b'"'
-
-    def in_pointer(self, match: re.Match[bytes]) -> bytes:
-        new = self._replaced(match[2])
-        return match[0] if new is None else match[1] + new + b'"'
-
-    def in_member(self, match: re.Match[bytes]) -> bytes:
-        if match[2] not in self._members:
-            return match[0]
-        if match[3] is None:
-            start, end = match.span(4)
-            offset = match.start()
-            inner = _STRING.sub(self._in_string, match[4])
-            return match[0][: start - offset] + inner + match[0][end - offset :]
-        if match[2] == b"reference":
-            return match[0]  # the first pass has been here
-        new = self._replaced(match[3])
-        return match[0] if new is None else match[1] + b'"' + new + b'"'
-
-    def in_link(self, match: re.Match[bytes]) -> bytes:
-        new = self._replaced(match[3])
-        return match[0] if new is None else match[1] + new
-
-
-def _decoded(text: bytes) -> str:
-    if b"\\" not in text:
-        return text.decode()
-    try:
-        return str(json.loads(b'"' + text + b'"'))
-    except ValueError:
-        # half an escape, as a narrative's link may hold: nothing that a target could equal
-        return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import msgspec
 
 from hilum.record.parameters import parameters_of
@@ -17,19 +19,31 @@ SYSTEM_INTERACTIONS = ("transaction", "batch")
 _COLUMNS = (("_id", "token"), ("_lastUpdated", "date"))
 
 
-def capability_statement(*, date: str, version: str, url: str) -> bytes:
+def capability_statement(
+    *,
+    date: str,
+    version: str,
+    url: str,
+    refused: Mapping[str, Collection[str]],
+    searched: Mapping[str, Collection[str]],
+) -> bytes:
     """Return the CapabilityStatement as JSON bytes.
 
     Args:
         date: FHIR date or time of the statement.
         version: the software's version.
         url: base URL of the FHIR interface.
+        refused: resource type → interactions that it does not have.
+        searched: resource type → the only parameters that it has; other types have all indexed ones.
     """
-    interactions = [{"code": code} for code in INSTANCE_INTERACTIONS]
     resources = [
         {
             "type": name,
-            "interaction": interactions,
+            "interaction": [
+                {"code": code}
+                for code in INSTANCE_INTERACTIONS
+                if code not in refused.get(name, ())
+            ],
             "versioning": "versioned",
             "readHistory": True,
             "updateCreate": False,
@@ -38,7 +52,11 @@ def capability_statement(*, date: str, version: str, url: str) -> bytes:
             "conditionalUpdate": False,
             "conditionalDelete": "not-supported",
             "referencePolicy": ["literal"],
-            "searchParam": _search_parameters(name),
+            "searchParam": [
+                row
+                for row in _search_parameters(name)
+                if name not in searched or row["name"] in searched[name]
+            ],
         }
         for name in type_names()
     ]

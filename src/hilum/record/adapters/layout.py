@@ -19,7 +19,7 @@ _RID = "rid integer not null"
 
 SCHEMA = f"""
 create table if not exists compartment(
-  cid integer primary key, subject text not null unique, created integer not null);
+  cid integer primary key autoincrement, subject text not null unique, created integer not null);
 create table if not exists resource({_FACTS.replace(_RID, "rid integer primary key")});
 create unique index if not exists resource_id on resource(type, id);
 create index if not exists resource_time on resource(cid, type, ts, rid);
