@@ -213,6 +213,12 @@ def test_erasing_leaves_no_row_of_the_compartment_and_every_row_of_others(shelf:
     assert shelf.record.locate(shelf.conn, "Observation", "kept") is not None
 
 
+def test_the_number_of_an_erased_compartment_is_never_given_again(shelf: Any) -> None:
+    last = shelf.record.create_compartment(shelf.conn, "last", 1)
+    shelf.record.erase(shelf.conn, last)
+    assert shelf.record.create_compartment(shelf.conn, "next", 2) > last
+
+
 def test_export_and_restore_lose_nothing(shelf: Any, shelf_class: Any) -> None:
     shelf.record.apply(
         shelf.conn, [Create(shelf.cid, parsed("a"), "a", 1, author="Practitioner/p")], 5
@@ -367,7 +373,9 @@ def test_the_schema_can_be_run_twice(shelf: Any) -> None:
     from hilum.record.adapters.sqlite import SCHEMA
 
     shelf.conn.executescript(SCHEMA)
-    names = shelf.conn.execute("select name from sqlite_master where type = 'table'").fetchall()
+    names = shelf.conn.execute(
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+    ).fetchall()
     assert {n for (n,) in names} == {
         "compartment",
         "resource",
