@@ -53,8 +53,16 @@ class SqliteKeyStore:
             version = self._conn.execute("pragma user_version").fetchone()[0]
         except (OSError, sqlite3.Error) as error:
             raise UnavailableError("keys", "the key file cannot be opened") from error
-        if version not in {0, FILE_VERSION}:
+        try:
+            self._prepare(version)
+        except UnavailableError:
             self._conn.close()
+            raise
+
+    def _prepare(self, version: int) -> None:
+        if version == FILE_VERSION:
+            return  # opening an existing file writes nothing: a full disk does not keep the node shut
+        if version:
             raise UnavailableError("keys", "the key file is of another version", retryable=False)
         with self._change() as conn:
             for statement in SCHEMA.split(";"):

@@ -17,17 +17,24 @@ _PREFIX = "hilum-node-key-v1:"
 def create_node_key(path: Path, *, entropy: Entropy) -> bytes:
     """Make a node key, write it durably with mode 0600 and return its 32 bytes.
 
+    It is written beside its place and linked there, so that a key file is whole or absent.
+
     Raises:
         ConflictError: when the file exists; a node key is never overwritten.
         UnavailableError: when it cannot be written.
     """
     key = entropy(KEY_BYTES)
+    beside = path.with_name(f"{path.name}.new")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{_PREFIX}{key.hex()}\n")
             file.flush()
             os.fsync(file.fileno())
+        try:
+            os.link(beside, path)
+        finally:
+            beside.unlink()
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
