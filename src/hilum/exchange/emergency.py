@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hilum.base.ids import CompartmentId, UnixMs
+from hilum.base.ids import UnixMs
 from hilum.consent.emergency import EmergencyRequest, open_emergency
 from hilum.errors import AccessDeniedError
+from hilum.exchange.node import NODE_CHAIN
 from hilum.exchange.people import new_uuid
 from hilum.identity.purpose import EMERGENCY_PURPOSES
 from hilum.record.resource import format_instant
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from hilum.identity.session import Session
 
 __all__ = ["break_glass", "to_review"]
-
-_NOWHERE = CompartmentId(-1)
 
 
 def break_glass(
@@ -44,13 +43,12 @@ def break_glass(
         reason=reason,
         at_unix_ms=now,
     )
-    access = open_emergency(
-        node.policy, request, compartment=_NOWHERE if cid is None else cid, now=now
-    )
-    if cid is not None:
-        name = new_uuid(node)
-        node.writer.write(lambda conn: node.directives.add_emergency(conn, name, access))
-        node.gatekeeper.forget(cid)
+    # About nobody here it is kept all the same: for review, and so that both ways cost one write.
+    place = NODE_CHAIN if cid is None else cid
+    access = open_emergency(node.policy, request, compartment=place, now=now)
+    name = new_uuid(node)
+    node.writer.write(lambda conn: node.directives.add_emergency(conn, name, access))
+    node.gatekeeper.forget(place)
     return {"expires": format_instant(UnixMs(access.expires_unix_ms))}
 
 
