@@ -12,6 +12,7 @@ from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
 from hilum.api.routes import API_ROUTES, Interaction
 from hilum.api.wire import Receive, Request, Response, Scope, Send, read_body
 from hilum.errors import HilumError, MalformedInputError
+from hilum.exchange.disk import disk_errors
 from hilum.exchange.emergency import break_glass
 from hilum.exchange.events import report
 
@@ -68,7 +69,10 @@ async def _answer_fhir(fhir: FhirRoutes, scope: Scope, receive: Receive) -> Resp
     except HilumError as error:
         return refusal(error)
     try:
-        return await fhir.answer(request, receive)
+        with disk_errors():
+            return await fhir.answer(request, receive)
+    except HilumError as error:
+        return refusal(error)
     except Exception as error:  # noqa: BLE001 - the edge of the process: nothing of it may leak
         report("request-failed", kind=type(error).__name__)
         return Response(
@@ -79,21 +83,26 @@ async def _answer_fhir(fhir: FhirRoutes, scope: Scope, receive: Receive) -> Resp
 
 async def _answer_api(node: Node, scope: Scope, receive: Receive) -> Response:
     try:
-        request = Request.of(scope)
-        asked = API_ROUTES.get((request.method, "/".join(request.path)))
-        if asked is Interaction.HEALTH:
-            return Response(200, b'{"status":"up"}', _JSON)
-        authorization = request.headers.get(b"authorization")
-        if authorization is None:
-            return UNAUTHENTICATED
-        session = node.sessions.authenticate(authorization, node.clock())
-        if session is None or asked is not Interaction.BREAK_GLASS:
-            return ABSENT
-        fields: dict[str, Any] = msgspec.structs.asdict(_decode(await read_body(request, receive)))
-        done = await asyncio.to_thread(break_glass, node, session, **fields)
-        return Response(201, msgspec.json.encode(done), _JSON)
+        with disk_errors():
+            return await _route_api(node, scope, receive)
     except HilumError as error:
         return refusal(error)
+
+
+async def _route_api(node: Node, scope: Scope, receive: Receive) -> Response:
+    request = Request.of(scope)
+    asked = API_ROUTES.get((request.method, "/".join(request.path)))
+    if asked is Interaction.HEALTH:
+        return Response(200, b'{"status":"up"}', _JSON)
+    authorization = request.headers.get(b"authorization")
+    if authorization is None:
+        return UNAUTHENTICATED
+    session = node.sessions.authenticate(authorization, node.clock())
+    if session is None or asked is not Interaction.BREAK_GLASS:
+        return ABSENT
+    fields: dict[str, Any] = msgspec.structs.asdict(_decode(await read_body(request, receive)))
+    done = await asyncio.to_thread(break_glass, node, session, **fields)
+    return Response(201, msgspec.json.encode(done), _JSON)
 
 
 def _decode(body: bytes) -> _BreakGlass:

@@ -17,6 +17,7 @@ from hilum.exchange import (
     sealing,
     sharing,
 )
+from hilum.exchange.disk import disk_errors
 
 if TYPE_CHECKING:
     from hilum.exchange.node import Node
@@ -32,7 +33,8 @@ def _of(function: Callable[..., Any]) -> Command:
 
     def command(node: Node, arguments: dict[str, Any], _progress: Progress) -> Any:  # noqa: ANN401
         try:
-            return function(node, **arguments)
+            with disk_errors():
+                return function(node, **arguments)
         except TypeError as error:
             if "argument" in str(error):
                 raise MalformedInputError(
@@ -44,7 +46,8 @@ def _of(function: Callable[..., Any]) -> Command:
 
 
 def _import(node: Node, arguments: dict[str, Any], progress: Progress) -> Any:  # noqa: ANN401 - JSON
-    return importing.import_files(node, **arguments, progress=progress)
+    with disk_errors():
+        return importing.import_files(node, **arguments, progress=progress)
 
 
 COMMANDS: dict[str, Command] = {

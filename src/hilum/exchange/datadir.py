@@ -11,11 +11,13 @@ from __future__ import annotations
 import fcntl
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from hilum.errors import MalformedInputError, UnavailableError
+from hilum.exchange.disk import disk_errors
 
 __all__ = ["DataDirectory", "Lock", "Settings"]
 
@@ -128,13 +130,15 @@ class Lock:
         directory: whose lock.
 
     Raises:
-        UnavailableError: another process holds it (code ``"directory-busy"``).
+        UnavailableError: another process holds it (code ``"directory-busy"``), or the directory cannot
+            be made or used (code ``"disk"``).
     """
 
     def __init__(self, directory: DataDirectory) -> None:
-        directory.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = directory.root / "lock"
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with disk_errors(str(directory.root)):
+            directory.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -146,8 +150,9 @@ class Lock:
                 where=str(directory.root),
                 hint="wait for it or stop it; two writers on one directory are impossible",
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # the number is for people only: a full disk does not matter here
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let go of the directory."""

@@ -48,6 +48,7 @@ class Gatekeeper:
         self._record = record
         self._policy = policy
         self._generation: dict[int, int] = {}
+        self._everywhere = 0
         self._compiled: dict[int, tuple[int, Compiled]] = {}
         self._cells: dict[tuple[int, str], int] = {}
         self._decisions: dict[Key, tuple[int, Decision]] = {}
@@ -55,6 +56,10 @@ class Gatekeeper:
     def forget(self, cid: CompartmentId) -> None:
         """Trust nothing decided about a compartment so far."""
         self._generation[cid] = self._generation.get(cid, 0) + 1
+
+    def forget_all(self) -> None:
+        """Trust nothing decided so far: a commit failed, and what is on disk is not certain."""
+        self._everywhere += 1
 
     def decide(
         self, conn: Connection, session: Session, cid: CompartmentId, action: Action, now: UnixMs
@@ -68,7 +73,7 @@ class Gatekeeper:
             action: one action.
             now: the present.
         """
-        generation = self._generation.get(cid, 0)
+        generation = self._everywhere + self._generation.get(cid, 0)
         key = (cid, session.token_hash, int(action))
         known = self._decisions.get(key)
         if known is not None and known[0] == generation:

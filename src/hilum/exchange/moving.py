@@ -17,7 +17,6 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ import msgspec
 
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
 from hilum.consent.directive import DirectiveStatus
-from hilum.errors import HilumError, MalformedInputError, UnavailableError
+from hilum.errors import ConflictError, MalformedInputError, UnavailableError
 from hilum.exchange.node import DIRECTORY
 from hilum.exchange.payloads import EXPORT_MANIFEST
 from hilum.exchange.people import compartment_of
@@ -229,10 +228,10 @@ def restore(
                     "other-subject", "the export is of another subject", where=payload.name
                 )
             _verify_digests(archive, manifest, payload.name)
-            cid = node.writer.write(lambda conn: _restore(node, conn, archive, subject, report))
-            _restore_originals(node, archive, cid)
+            cid, count = node.writer.write(lambda conn: _restore(node, conn, archive, subject))
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise MalformedInputError("damaged", "the export is damaged", where=payload.name) from error
+    report.accepted += count
     node.gatekeeper.forget(cid)
     return subject
 
@@ -270,9 +269,14 @@ def _lines(archive: zipfile.ZipFile, member: str) -> Iterator[tuple[str, bytes]]
 
 
 def _restore(
-    node: Node, conn: Connection, archive: zipfile.ZipFile, subject: SubjectId, report: Report
-) -> CompartmentId:
-    at = node.clock()
+    node: Node, conn: Connection, archive: zipfile.ZipFile, subject: SubjectId
+) -> tuple[CompartmentId, int]:
+    """Write everything in the writer's transaction; return the compartment and how many entries.
+
+    Raises:
+        MalformedInputError: a line is not what an export holds; names it.
+    """
+    at, count = node.clock(), 0
     cid = node.record.create_compartment(conn, subject, at)
     for _place, stored in _versions(archive, "directory.ndjson"):
         if node.record.locate(conn, stored.type, stored.id) is None and stored.body:
@@ -283,22 +287,22 @@ def _restore(
     for place, stored in _versions(archive, "resources.ndjson"):
         try:
             node.record.restore_version(conn, cid, stored)
-        except HilumError as error:
+        except (MalformedInputError, ConflictError) as error:
             raise MalformedInputError(
                 error.code, error.why, where=place, hint=error.hint
             ) from error
-        report.accepted += 1
+        count += 1
     for place, line in _lines(archive, "series.ndjson"):
         _guard(
             place, lambda text=line: node.series.restore_line(conn, cid, msgspec.json.decode(text))
         )
-        report.accepted += 1
+        count += 1
     for place, line in _lines(archive, "directives.ndjson"):
         _guard(place, lambda text=line: _restore_directive(node, conn, cid, text, at))
     receipts = [_receipt_of(place, line) for place, line in _lines(archive, "receipts.ndjson")]
     node.journal.add_foreign(conn, cid, receipts)
-    report.accepted += len(receipts)
-    return cid
+    _restore_originals(node, conn, archive, cid)
+    return cid, count + len(receipts)
 
 
 def _guard(place: str, act: Any) -> None:  # noqa: ANN401 - a thunk
@@ -349,10 +353,12 @@ def _receipt_of(place: str, text: bytes) -> tuple[bytes, bytes]:
     return data, salt
 
 
-def _restore_originals(node: Node, archive: zipfile.ZipFile, cid: CompartmentId) -> None:
+def _restore_originals(
+    node: Node, conn: Connection, archive: zipfile.ZipFile, cid: CompartmentId
+) -> None:
     for _place, text in _lines(archive, "originals.ndjson"):
         line = msgspec.json.decode(text)
         with archive.open(f"originals/{line['name']}") as member:
             name, size = node.originals.keep(cid, member, seg=_ORIGINAL_SEGMENT)
         note = Original(cid, name, line["kind"], size, line["at"])
-        node.writer.write(partial(node.originals.note, original=note))
+        node.originals.note(conn, original=note)

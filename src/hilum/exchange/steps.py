@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hilum.errors import HilumError
+from hilum.exchange.disk import disk_errors
 from hilum.exchange.events import report
 from hilum.exchange.sealing import is_due, seal
 
@@ -33,8 +34,9 @@ class BackgroundSteps:
         if now >= self._next_seal:
             self._next_seal = now + self._node.settings.seal_every_s * 1000
             try:
-                if is_due(self._node):
-                    seal(self._node)
+                with disk_errors():
+                    if is_due(self._node):
+                        seal(self._node)
             except HilumError as error:
                 report("seal-failed", code=error.code)
         return _LOOK_EVERY_S

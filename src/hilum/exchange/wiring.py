@@ -17,6 +17,7 @@ from hilum.consent.adapters.sqlite import SqliteDirectives
 from hilum.consent.policy import load_policy
 from hilum.errors import UnavailableError
 from hilum.exchange.datadir import DataDirectory, Lock, Settings
+from hilum.exchange.disk import disk_errors
 from hilum.exchange.erasing import finish_erasures
 from hilum.exchange.gatekeeping import Gatekeeper
 from hilum.exchange.node import GENESIS, Node, Readers
@@ -85,7 +86,7 @@ def initialise(root: Path, *, custodian: str, policy: str) -> dict[str, Any]:
     """
     load_policy(policy)
     directory = DataDirectory(root)
-    with Lock(directory):
+    with disk_errors(str(root)), Lock(directory):
         if not directory.key_file.exists():
             if directory.record.exists():
                 raise UnavailableError(
@@ -117,12 +118,14 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
         UnavailableError: the key or a file is missing or unreadable.
         VerificationError: what is stored was altered.
     """
-    settings = directory.read_settings()
-    key = read_node_key(directory.key_file)
-    _prepare(directory.record)
-    node = _assemble(directory, settings, key)
+    with disk_errors(str(directory.root)):
+        settings = directory.read_settings()
+        key = read_node_key(directory.key_file)
+        _prepare(directory.record)
+        node = _assemble(directory, settings, key)
     try:
-        finish_erasures(node)
+        with disk_errors(str(directory.root)):
+            finish_erasures(node)
         yield node
     finally:
         node.close()
@@ -130,6 +133,8 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
 
 def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
     index_key = derive(key, KeyPurpose.INDEX)
+    identity = SqliteIdentity()
+    ledger = SqliteLedger(_genesis(directory, identity, key))
     keystore = SqliteKeyStore(directory.keys)
     keyring = Keyring(key, keystore, entropy=os.urandom)
     seal, open_ = keyring.seal, keyring.open
@@ -140,11 +145,9 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
         hash_reference=record.hash_reference,
         subject_of=lambda conn, cid: record.subject_of(conn, cid) or "",
     )  # fmt: skip
-    identity = SqliteIdentity()
     directives = SqliteDirectives(seal, open_)
     custodian = CustodianKey(derive(key, KeyPurpose.CHECKPOINT))
     journal = SqliteJournal(custodian.public, keyring)
-    ledger = SqliteLedger(_genesis(directory, identity, key))
     policy = load_policy(settings.policy)
 
     def append(conn: sqlite3.Connection, drafts: Sequence[Draft]) -> list[tuple[int, str]]:
@@ -153,11 +156,15 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
     def forget() -> None:
         journal.forget()
         ledger.forget()
+        gatekeeper.forget_all()
+        sessions.forget()
 
     writer: Writer[Draft, tuple[int, str]] = Writer(
         lambda: _connect(directory.record), append, forget
     )
     readers = Readers(lambda: _connect(directory.record, read_only=True))
+    gatekeeper = Gatekeeper(directives, record, policy)
+    sessions = Sessions(lambda token_hash: identity.find(readers.connection(), token_hash))
     node = Node(
         directory=directory,
         settings=settings,
@@ -165,11 +172,11 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
         entropy=os.urandom,
         writer=writer,
         readers=readers,
-        gatekeeper=Gatekeeper(directives, record, policy),
+        gatekeeper=gatekeeper,
         record=record,
         series=series,
         identity=identity,
-        sessions=Sessions(lambda token_hash: identity.find(readers.connection(), token_hash)),
+        sessions=sessions,
         directives=directives,
         policy=policy,
         keyring=keyring,
