@@ -111,6 +111,20 @@ def test_no_digit_of_a_value_is_lost(number: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("27.784511354789533", "≈ 27.78"),
+        ("-1.99999", "≈ -2.00"),
+        ("0.000123456", "≈ 0.000123"),
+        ("3.1415", "3.1415"),
+    ],
+)
+def test_digits_that_nobody_measured_are_left_to_the_original(number: str, shown: str) -> None:
+    body = f'{{"resourceType":"Observation","valueQuantity":{{"value":{number}}}}}'
+    assert shape_item(body.encode()).detail == shown
+
+
+@pytest.mark.parametrize(
     ("value", "detail"),
     [
         ({"valueCodeableConcept": {"text": "Never smoker"}}, "Never smoker"),

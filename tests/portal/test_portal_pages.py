@@ -228,6 +228,20 @@ def test_the_original_is_shown_and_downloaded_to_the_byte(place: Any, mara: Any)
     assert answer.headers["content-type"].startswith("application/fhir+json")
 
 
+def test_the_whole_record_is_one_file_with_every_entry_to_the_byte(mara: Any) -> None:
+    answer = mara.get("/record/download")
+    bundle = json.loads(answer.content)
+    kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
+    assert (kinds.count("Patient"), kinds.count("Immunization"), kinds.count("Condition")) == (
+        1,
+        5,
+        4,
+    )
+    assert kinds.count("Observation") == 72
+    assert mara.get("/record/Condition/trap/download").content in answer.content
+    assert answer.headers["content-disposition"] == 'attachment; filename="record.json"'
+
+
 def mara_id() -> str:
     from hilum.exchange.demo_family import FAMILY, member_id
 

@@ -1,36 +1,29 @@
 """What pages show of a record: FHIR resources shaped into a person, sections and items.
 
-Shaping is pure and language-free: titles and details are the record's own words, `marks` are codes that
-a page has words for. Loading goes through the gate like everybody's reading and leaves receipts.
+Pure and language-free: titles and details are the record's own words, `marks` are codes that a page has
+words for. `hilum.exchange.browsing` reads what is shaped here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from hilum.errors import MalformedInputError
-from hilum.exchange import reading
-from hilum.record.parameters import parameter_number
-from hilum.record.query import TokenFilter, TokenValue, parse_query
-
-if TYPE_CHECKING:
-    from hilum.exchange.node import Node
-    from hilum.identity import Session
 
 __all__ = [
     "SECTION_TYPES",
     "Item",
     "Person",
     "Section",
-    "load_person",
-    "load_section",
     "matching",
+    "newest_first",
     "shape_item",
     "shape_person",
 ]
@@ -150,84 +143,22 @@ _DATE_FIELDS = (
     "whenHandedOver",
 )
 _GOING_ON = frozenset({"active", "recurrence", "relapse", "in-progress"})
-_OBSERVATION_STATUS = (
-    "registered",
-    "preliminary",
-    "final",
-    "amended",
-    "corrected",
-    "cancelled",
-    "entered-in-error",
-    "unknown",
-)
 _PRINTED_UNITS = {"mm[Hg]": "mmHg", "Cel": "°C", "{score}": "", "1": ""}
 """UCUM codes that records use as the printed unit too."""
-_PAGE = 1000
+_SPURIOUS_DIGITS = re.compile(r"-?\d+\.\d{5,}")
 _MARK_FIELDS = ("clinicalStatus", "status", "criticality", "class", "interpretation")
 
 
-def load_person(node: Node, session: Session) -> Person:
-    """Read the Patient resource of the session's own subject.
+def newest_first(items: Iterable[Item]) -> list[Item]:
+    """Return the items with what is going on now before what is over, each part newest first.
 
     Args:
-        node: the wired node.
-        session: a subject's own session.
+        items: of one section.
     """
-    body = reading.read(node, session, "Patient", str(session.subject))
-    return Person("", "", "", made_up=False) if body is None else shape_person(body)
-
-
-def load_section(
-    node: Node, session: Session, section: Section, *, most: int | None = None
-) -> list[Item]:
-    """Return the items of a section of the session's own record, newest first.
-
-    What is going on now stands before what is over, whatever its date. Readings of devices are not
-    among the results; they have pages of their own.
-
-    Args:
-        node: the wired node.
-        session: a subject's own session.
-        section: which part.
-        most: at most so many of each FHIR type, the newest; None for all.
-
-    Raises:
-        UnavailableError: a receipt cannot be written.
-    """
-    bodies = [
-        body for kind in SECTION_TYPES[section] for body in _bodies(node, session, kind, most)
-    ]
-    items = sorted(map(shape_item, bodies), key=lambda item: (item.title, item.id))
-    return sorted(items, key=_order, reverse=True)
-
-
-def _bodies(node: Node, session: Session, kind: str, most: int | None) -> Iterator[bytes]:
-    pairs = [("patient", str(session.subject)), ("_count", str(most or _PAGE))]
-    query = parse_query(kind, pairs, strict=True)
-    if kind == "Observation":
-        query = replace(query, filters=(*query.filters, _stored_observations()))
-    after: tuple[int, int] | None = None
-    while True:
-        answer = reading.deliver(node, reading.find(node, session, query, after=after))
-        yield from (row.body for row in answer.rows)
-        after = answer.following
-        if after is None or most is not None:
-            return
-
-
-@cache
-def _stored_observations() -> TokenFilter:
-    """Return a filter that every stored Observation passes and no device reading answers to.
-
-    A status is required of each (FHIR R4, value set observation-status); series answer to the
-    parameter's own name only.
-    """
-    statuses = tuple(TokenValue(None, code) for code in _OBSERVATION_STATUS)
-    return TokenFilter("kept", parameter_number("Observation", "status"), statuses, is_bare=True)
-
-
-def _order(item: Item) -> tuple[bool, str]:
-    return not _GOING_ON.isdisjoint(item.marks), item.date
+    by_title = sorted(items, key=lambda item: (item.title, item.id))
+    return sorted(
+        by_title, key=lambda item: (not _GOING_ON.isdisjoint(item.marks), item.date), reverse=True
+    )
 
 
 def matching(items: Iterable[Item], words: str) -> list[Item]:
@@ -336,9 +267,17 @@ def _value(holder: dict[str, Any]) -> str:
 
 
 def _quantity(quantity: dict[str, Any]) -> str:
-    number = f"{_text(quantity.get('comparator'))}{_text(quantity.get('value'))}"
+    number = f"{_text(quantity.get('comparator'))}{_readable(_text(quantity.get('value')))}"
     unit = _text(quantity.get("unit")) or _text(quantity.get("code"))
     return f"{number} {_PRINTED_UNITS.get(unit, unit)}".strip()
+
+
+def _readable(number: str) -> str:
+    """Return a number as recorded; only one with more digits than anybody measures is shortened."""
+    if not _SPURIOUS_DIGITS.fullmatch(number):
+        return number
+    exact = Decimal(number)
+    return f"≈ {exact:.2f}" if abs(exact) >= 1 else f"≈ {exact:.3g}"
 
 
 def _concept(value: object) -> str:

@@ -31,7 +31,7 @@ from hilum.errors import (
     VerificationError,
 )
 from hilum.exchange import people
-from hilum.exchange.views import load_person
+from hilum.exchange.browsing import load_person
 from hilum.portal import front, looked, measurements, record, sharing
 from hilum.portal.assets import Assets
 from hilum.portal.language import choose_language, load_language
@@ -91,6 +91,7 @@ def build_portal(node: Node) -> ASGIApp:
         portal.route("/sign-in", front.sign_in, public=True, post=True),
         portal.route("/sign-out", front.sign_out, post=True),
         portal.route("/record", record.show_record),
+        portal.route("/record/download", record.download_all),
         portal.route("/record/{section}", record.show_section),
         portal.route("/record/{type}/{id}", record.show_original),
         portal.route("/record/{type}/{id}/download", record.download),

@@ -7,10 +7,11 @@ from starlette.responses import Response
 
 from hilum.base.ids import is_fhir_id
 from hilum.exchange import reading
-from hilum.exchange.views import Item, Section, load_person, load_section, matching, shape_item
+from hilum.exchange.browsing import copy_record, load_person, load_section
+from hilum.exchange.views import Item, Section, matching, shape_item
 from hilum.portal.page import PageRequest
 
-__all__ = ["download", "show_original", "show_record", "show_section"]
+__all__ = ["download", "download_all", "show_original", "show_record", "show_section"]
 
 _OVERVIEW: dict[Section, int | None] = {
     Section.PROBLEMS: None,
@@ -88,7 +89,15 @@ def download(ask: PageRequest) -> Response:
     body = _read(ask)
     if body is None:
         return ask.show("nothing.html", 404)
-    name = f"{ask.place['type']}-{ask.place['id']}.json"
+    return _file(f"{ask.place['type']}-{ask.place['id']}.json", body)
+
+
+def download_all(ask: PageRequest) -> Response:
+    """Answer with the whole record as one file, without readings of devices."""
+    return _file("record.json", copy_record(ask.node, ask.own))
+
+
+def _file(name: str, body: bytes) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(body, media_type="application/fhir+json", headers=headers)
 
