@@ -3,7 +3,7 @@
 Supported: token, reference, date and uri parameters of every resource type, ``_id``,
     ``_lastUpdated``, ``_tag``, ``_security``, ``_profile``, ``_source``, ``_count`` and the paging
     cursor. Values are joined by OR at commas, repeated names by AND. What is not supported is
-    refused (strict) or left out and named (lenient).
+    refused (strict) or left out and named (lenient); a modifier that is not supported is refused.
 
 Source: HL7 FHIR R4, search.
 """
@@ -46,6 +46,10 @@ MAX_WORK = 4000
 CURSOR = "_cursor"
 # The planner looks at every pair of alternatives between intervals.
 _DATE_WORK = 10
+_MODIFIER = "unsupported-modifier"
+"""Refused in lenient searches as well: to leave a modifier out changes what is found.
+
+Source: HL7 FHIR R4, search, modifiers (servers reject those that they do not support)."""
 _COLUMNS = frozenset({"_id", "_lastUpdated", "_count", CURSOR})
 _VALUE = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)
 _BAR = re.compile(r"((?:\\.|[^\\|])*)\|(.*)", re.DOTALL)
@@ -165,7 +169,7 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
             reader.take(key, value)
             # the cursor is the place of one page: a self link does not repeat it
             applied += [(key, value)] if key != CURSOR else []
-        elif strict:
+        elif strict or refusal[0] == _MODIFIER:
             raise MalformedInputError(
                 *refusal, where=_place(key), hint="the capability statement lists what is supported"
             )
@@ -213,7 +217,7 @@ class _Reader:
             return "unknown-parameter", "search parameter not supported"
         names_type = parameter is not None and modifier in parameter.targets
         if colon and not names_type:
-            return "unsupported-modifier", "search modifier not supported"
+            return _MODIFIER, "search modifier not supported"
         return None
 
     def take(self, key: str, text: str) -> None:
