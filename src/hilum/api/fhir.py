@@ -12,7 +12,15 @@ from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
 from hilum.api.paging import PAGE, read_page, write_page
 from hilum.api.routes import Interaction, find_interaction
 from hilum.api.transactions import run_bundle
-from hilum.api.wire import FHIR_JSON, Receive, Request, Response, parse_query_string, read_body
+from hilum.api.wire import (
+    FHIR_JSON,
+    FORM_KINDS,
+    Receive,
+    Request,
+    Response,
+    parse_query_string,
+    read_body,
+)
 from hilum.errors import HilumError, MalformedInputError
 from hilum.exchange import contributing
 from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
@@ -188,7 +196,7 @@ class FhirRoutes:
     async def _search_by_body(
         self, request: Request, receive: Receive, session: Session
     ) -> Response:
-        body = await read_body(request, receive)
+        body = await read_body(request, receive, kinds=FORM_KINDS)
         return await self._search(request, session, [*request.query, *parse_query_string(body)])
 
     async def _search(
@@ -239,18 +247,19 @@ class FhirRoutes:
         hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
         pairs = request.query
         if asked is Interaction.SEARCH_BY_POST:
-            pairs = [*pairs, *parse_query_string(await read_body(request, receive))]
+            body = await read_body(request, receive, kinds=FORM_KINDS)
+            pairs = [*pairs, *parse_query_string(body)]
         elif asked is not Interaction.SEARCH:
             return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
         kind = request.path[0]
         if not is_resource_type(kind):
             return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
         query = _understand(kind, [pair for pair in pairs if pair[0] != PAGE], strict=False)
-        body = search_bundle(
+        found = search_bundle(
             request.base, (), next_url=None, total=0,
             self_url=url_of(request.base, kind, list(query.applied)),
         )  # fmt: skip
-        return Response(200, body, (_JSON, hint))
+        return Response(200, found, (_JSON, hint))
 
 
 _INLINE = 50

@@ -30,6 +30,8 @@ _MALFORMED_STATUS = {
     "too-large": 413,
     "too-long": 414,
     "bad-coding": 415,
+    "bad-type": 415,
+    "bad-host": 400,
     "unknown-type": 404,
     "not-supported": 405,
     "bad-json": 400,

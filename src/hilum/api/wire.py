@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -10,13 +11,28 @@ from urllib.parse import parse_qsl
 
 from hilum.errors import MalformedInputError
 
-__all__ = ["FHIR_JSON", "MAX_BODY", "Receive", "Request", "Response", "Scope", "Send", "read_body"]
+__all__ = [
+    "FHIR_JSON",
+    "FORM_KINDS",
+    "JSON_KINDS",
+    "MAX_BODY",
+    "Receive",
+    "Request",
+    "Response",
+    "Scope",
+    "Send",
+    "parse_query_string",
+    "read_body",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
+JSON_KINDS = frozenset({b"application/fhir+json", b"application/json", b"text/json"})
+FORM_KINDS = frozenset({b"application/x-www-form-urlencoded"})
+_HOST = re.compile(rb"[A-Za-z0-9._\-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 MAX_BODY = 16 * 1024 * 1024
 """Largest request body taken, decompressed, in bytes."""
 _MAX_QUERY = 16 * 1024
@@ -46,7 +62,7 @@ class Request:
         """Read an ASGI scope.
 
         Raises:
-            MalformedInputError: the query string is too long or not UTF-8.
+            MalformedInputError: the query string is too long or not UTF-8, or the host is none.
         """
         headers = dict(scope["headers"])
         return cls(
@@ -79,7 +95,15 @@ class Response:
 
 
 def _host(headers: Mapping[bytes, bytes]) -> str:
-    return headers.get(b"host", b"localhost").decode("latin-1")
+    """Return the host as the client wrote it; it is spliced into answers, so it must be one.
+
+    Raises:
+        MalformedInputError: not a host name or address with an optional port.
+    """
+    found = headers.get(b"host", b"localhost")
+    if _HOST.fullmatch(found) is None:
+        raise MalformedInputError("bad-host", "not a host", where="Host")
+    return found.decode("ascii")
 
 
 def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
@@ -98,12 +122,26 @@ def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
         raise MalformedInputError("bad-encoding", "the query is not UTF-8", where="url") from error
 
 
-async def read_body(request: Request, receive: Receive) -> bytes:
+async def read_body(
+    request: Request, receive: Receive, *, kinds: frozenset[bytes] = JSON_KINDS
+) -> bytes:
     """Read a request body, at most `MAX_BODY` bytes, gzip undone.
 
+    Args:
+        request: whose.
+        receive: gives its parts.
+        kinds: media types that are understood; a request that names none is taken at its word.
+
     Raises:
-        MalformedInputError: too large (before or after decompression), cut off or badly compressed.
+        MalformedInputError: of another media type, too large (before or after decompression), cut off
+            or badly compressed.
     """
+    kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind and kind not in kinds:
+        raise MalformedInputError(
+            "bad-type", "not a media type that is understood here", where="Content-Type",
+            hint=" or ".join(sorted(each.decode() for each in kinds)),
+        )  # fmt: skip
     parts: list[bytes] = []
     size = 0
     while True:
