@@ -21,6 +21,7 @@ from hilum.exchange.node import DIRECTORY
 from hilum.exchange.payloads import Kind, Payload, open_payloads
 from hilum.exchange.people import add_subject, compartment_of
 from hilum.exchange.report import Report
+from hilum.signals.model import Source
 from hilum.signals.pipeline import read_payload
 from hilum.vault.payload import Original
 
@@ -130,7 +131,11 @@ def _import_device(job: _Import, payload: Payload) -> None:
     node = job.node
     if payload.source is None:
         return
-    batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=job.zone)
+    zone = job.zone
+    if zone is None and payload.source is Source.CLARITY:
+        zone = "UTC"
+        job.report.note(payload.name, "local times without a zone, taken as UTC (--zone names one)")
+    batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
     first = next(iter(batches), None)  # what is wrong as a whole is found before anything is kept
     if first is None:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -139,10 +141,6 @@ def revoke(node: Node, *, directive: str) -> dict[str, Any]:
             hint="hilum consents",
         )
     cid, held = CompartmentId(found[0]), found[1]
-    segments = 0
-    for clause in held.terms.clauses:
-        segments |= clause.segments
-    node.keyring.rotate(cid, segments=segments)
     at = node.clock()
     organization = {"display": node.settings.custodian}
 
@@ -160,11 +158,18 @@ def revoke(node: Node, *, directive: str) -> dict[str, Any]:
 def end_directive(node: Node, conn: Connection, directive: str, *, at: UnixMs) -> Directive:
     """Revoke a directive and close its cell, in the writer's transaction; return it as it is now.
 
+    What comes next is sealed under new keys: the keys are durable before the revocation is, so that a
+    crash between the two leaves keys that nobody needed.
+
     Raises:
         ConflictError: it is revoked already.
     """
-    if node.directives.revoke(conn, directive, at=at) is None:
+    held = node.directives.find(conn, directive)
+    if held is None or held[1].status is DirectiveStatus.REVOKED:
         raise ConflictError("already-revoked", "this directive is revoked already")
+    segments = reduce(or_, (clause.segments for clause in held[1].terms.clauses))
+    node.keyring.rotate(held[0], segments=segments)
+    node.directives.revoke(conn, directive, at=at)
     if node.ledger.known(conn, _cell(directive)) is not None:
         node.ledger.close_cell(conn, node.signer, _cell(directive), at_unix_ms=at)
     found = node.directives.find(conn, directive)
