@@ -30,21 +30,24 @@ def _points_of(path: Path, source: Path) -> Iterator[str]:
 def _walk(node: ast.AST, module: str, inside: tuple[str, ...]) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if isinstance(child, ast.Call) and (kind := _kind(child)) is not None:
+        if (kind := _kind(child)) is not None:
             yield f"{kind} {module}:{'.'.join(inside)}"
         yield from _walk(child, module, (*inside, child.name) if named else inside)
 
 
-def _kind(call: ast.Call) -> str | None:
-    if not isinstance(call.func, ast.Attribute):
-        return None
-    name, owner = call.func.attr, ast.unparse(call.func.value)
+def _kind(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Attribute) and node.attr in _WRITER_VERBS:
+        return "commit" if ast.unparse(node.value).endswith("writer") else None
+    is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    return _kind_of_call(node, node.func) if is_method else None
+
+
+def _kind_of_call(call: ast.Call, method: ast.Attribute) -> str | None:
+    name, owner = method.attr, ast.unparse(method.value)
     first = call.args[0] if call.args else None
     if owner == "os":
         return name if name in SYSTEM_CALLS else None
     if name == "execute" and isinstance(first, ast.Constant):
         return next((k for s, k in STATEMENTS.items() if str(first.value).startswith(s)), None)
-    if name in _WRITER_VERBS and owner.endswith("writer"):
-        return "commit"
     is_path = name in _PATH_METHODS and len(call.args) == _PATH_METHODS[name]
-    return name if is_path and not owner.startswith(("re.", "text")) else None
+    return name if is_path and not owner.startswith("msgspec.") else None

@@ -8,52 +8,32 @@ table fails there, and one that the source can reach but no use case does fails 
 from __future__ import annotations
 
 POINTS: dict[str, tuple[str, ...]] = {
-    "read": (
-        "commit exchange.reading:deliver",
-    ),
+    "read": ("commit exchange.reading:deliver",),
     "read of nothing": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.reading:deliver",
     ),
-    "summary of measurements": (
-        "commit exchange.reading:_write_summary_receipt",
-    ),
-    "create": (
-        "commit exchange.contributing:write",
-    ),
+    "summary of measurements": ("commit exchange.reading:_write_summary_receipt",),
+    "create": ("commit exchange.contributing:write",),
     "create refused": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.contributing:_refuse",
     ),
-    "update": (
-        "commit exchange.contributing:write",
-    ),
-    "delete": (
-        "commit exchange.contributing:write",
-    ),
-    "transaction": (
-        "commit exchange.contributing:write",
-    ),
+    "update": ("commit exchange.contributing:write",),
+    "delete": ("commit exchange.contributing:write",),
+    "transaction": ("commit exchange.contributing:write",),
     "subject add": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.people:add_subject",
     ),
-    "reader add": (
-        "commit exchange.people:add_reader",
-    ),
-    "token": (
-        "commit exchange.people:issue_token",
-    ),
-    "grant": (
-        "commit exchange.sharing:grant",
-    ),
+    "reader add": ("commit exchange.people:add_reader",),
+    "token": ("commit exchange.people:issue_token",),
+    "grant": ("commit exchange.sharing:grant",),
     "revoke": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.sharing:revoke",
     ),
-    "break-glass": (
-        "commit exchange.emergency:break_glass",
-    ),
+    "break-glass": ("commit exchange.emergency:break_glass",),
     "import of a record": (
         "commit exchange.clinical:_new_subject",
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
@@ -83,13 +63,10 @@ POINTS: dict[str, tuple[str, ...]] = {
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
-        "commit exchange.moving:restore",
         "fsync vault.adapters.originals:Originals._write",
         "replace vault.adapters.originals:Originals._write",
         "fsync vault.adapters.originals:Originals._write",
-        "commit exchange.moving:_restore_originals",
-        "fsync exchange.moving:export",
-        "replace exchange.moving:export",
+        "commit exchange.moving:restore",
     ),
     "export": (
         "fsync exchange.moving:export",
@@ -122,16 +99,16 @@ POINTS: dict[str, tuple[str, ...]] = {
         "commit exchange.erasing:_finish",
     ),
     "init": (
-        "ftruncate exchange.datadir:Lock.__init__",
-        "pwrite exchange.datadir:Lock.__init__",
         "fsync vault.adapters.nodekey:create_node_key",
+        "link vault.adapters.nodekey:create_node_key",
+        "unlink vault.adapters.nodekey:create_node_key",
         "fsync vault.adapters.nodekey:create_node_key",
         "fsync exchange.datadir:_write_private",
         "replace exchange.datadir:_write_private",
         "fsync exchange.datadir:_write_private",
         "commit exchange.schema:migrate",
-        "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.wiring:_genesis",
+        "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "pwrite bitcoin.adapters.block_log:BlockLog._write",
         "fsync bitcoin.adapters.block_log:BlockLog._write",
         "fsync bitcoin.adapters.block_log:BlockLog._sync_folder",
@@ -140,12 +117,7 @@ POINTS: dict[str, tuple[str, ...]] = {
         "pwrite bitcoin.adapters.block_log:BlockLog._write",
         "fsync bitcoin.adapters.block_log:BlockLog._write",
     ),
-    "migration": (
-        "ftruncate exchange.datadir:Lock.__init__",
-        "pwrite exchange.datadir:Lock.__init__",
-        "commit exchange.schema:migrate",
-        "commit vault.adapters.keyfile:SqliteKeyStore._change",
-    ),
+    "migration": ("commit exchange.schema:migrate",),
 }
 
 DEMO: tuple[tuple[str, int], ...] = (
@@ -160,6 +132,8 @@ DEMO: tuple[tuple[str, int], ...] = (
 """The first start of the demo is made of other use cases; these are its seams (name, occurrence)."""
 
 ELSEWHERE: dict[str, str] = {
+    "ftruncate exchange.datadir:Lock.__init__": "the number of a process, for people; not durable",
+    "pwrite exchange.datadir:Lock.__init__": "the number of a process, for people; not durable",
     "commit exchange.writer:Writer._commit": "the writer's commits are named after who asked",
     "commit cli.serving:_answer.send": "a socket's writer, not the node's",
     "commit api.fhir:FhirRoutes._deliver": "test_faults_killed: over HTTP",

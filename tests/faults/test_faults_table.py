@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import usecases
-from conftest import Forge
 from faulting import Mode
 from table import DEMO, POINTS
+
+from conftest import Forge
 
 pytestmark = pytest.mark.slow
 KILLS = (Mode.KILLED_BEFORE, Mode.KILLED_AFTER)

@@ -307,7 +307,6 @@ def import_sensor(node: Node, facts: Facts, ack: Ack) -> None:
 def import_export(node: Node, facts: Facts, ack: Ack) -> None:
     report = take(node, facts["zip"], subject="new")
     ack(kind="subject", id=report["subject"])
-    operate(node, "export", subject=report["subject"], output=f"{node.directory.root}.zip")
 
 
 def export(node: Node, facts: Facts, ack: Ack) -> None:
