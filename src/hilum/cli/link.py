@@ -43,10 +43,12 @@ def call(
         The command's JSON-able result.
 
     Raises:
+        MalformedInputError: an argument is no text.
         UnavailableError: no node there, or another process writes to it and does not listen.
     """
     from hilum.exchange.datadir import DataDirectory, Lock
 
+    _check(arguments)
     directory = DataDirectory(data)
     if not directory.is_initialised():
         raise UnavailableError(
@@ -69,6 +71,20 @@ def call(
 
     with lock, open_node(directory) as node:
         return COMMANDS[command](node, dict(arguments), progress or (lambda _done, _total: None))
+
+
+def _check(arguments: Mapping[str, object]) -> None:
+    """Words of a command line may hold bytes that are no text.
+
+    Raises:
+        MalformedInputError: one does; names it.
+    """
+    for name, value in arguments.items():
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise MalformedInputError("bad-encoding", "not UTF-8", where=name) from error
 
 
 def connect(path: Path) -> socket.socket | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
@@ -24,6 +25,7 @@ from hilum.errors import HilumError, MalformedInputError, UnavailableError, Veri
 from hilum.exchange.commands import COMMANDS
 from hilum.exchange.datadir import DataDirectory, Lock
 from hilum.exchange.demo import fill_with_family
+from hilum.exchange.events import report
 from hilum.exchange.steps import BackgroundSteps
 from hilum.exchange.wiring import initialise, open_node
 from hilum.portal.app import build_portal
@@ -131,15 +133,38 @@ async def _listen(node: Node, directory: DataDirectory) -> asyncio.Server:
 
     async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            line = await reader.readline()
+            try:
+                line = await reader.readline()
+            except ValueError:  # longer than any request
+                line = b"too long"
             if line:
-                await _answer(node, json.loads(line), writer)
+                await _answer(node, line, writer)
         writer.close()
 
     return await asyncio.start_unix_server(attend, sock=channel, limit=_LONGEST_REQUEST)
 
 
-async def _answer(node: Node, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+class _Asked(msgspec.Struct):
+    command: str
+    arguments: dict[str, Any]
+
+
+def _parse_request(line: bytes) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the use case that a line of the local socket names, and its arguments.
+
+    Raises:
+        MalformedInputError: not a request, or of an unknown command.
+    """
+    try:
+        asked = msgspec.json.decode(line, type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedInputError("bad-request", "not a request of one line of JSON") from error
+    if asked.command not in COMMANDS:
+        raise MalformedInputError("unknown-command", "the node does not know this command")
+    return COMMANDS[asked.command], asked.arguments
+
+
+async def _answer(node: Node, line: bytes, writer: asyncio.StreamWriter) -> None:
     loop = asyncio.get_running_loop()
 
     def send(message: dict[str, Any]) -> None:
@@ -148,14 +173,16 @@ async def _answer(node: Node, request: dict[str, Any], writer: asyncio.StreamWri
     def progress(done: int, total: int) -> None:
         loop.call_soon_threadsafe(send, {"progress": [done, total]})
 
-    command: Callable[..., Any] | None = COMMANDS.get(request.get("command", ""))
     try:
-        if command is None:
-            raise MalformedInputError("unknown-command", "the node does not know this command")
-        result = await asyncio.to_thread(command, node, request["arguments"], progress)
+        command, arguments = _parse_request(line)
+        result = await asyncio.to_thread(command, node, arguments, progress)
         send({"result": result})
     except HilumError as error:
         send({"error": _fields(error)})
+    except Exception as error:  # noqa: BLE001 - the edge of the process: nothing of it may leak
+        report("command-failed", kind=type(error).__name__)
+        failed = UnavailableError("failed", "the command failed in the node", retryable=False)
+        send({"error": _fields(failed)})
     await writer.drain()
 
 

@@ -29,7 +29,7 @@ from hilum.record.bundle import Bundle, Entry, Operation, conditional_references
 from hilum.record.change import Change, Create, Update
 from hilum.record.query import parse_query
 from hilum.record.references import list_references, subject_references
-from hilum.record.resource import Resource
+from hilum.record.resource import Resource, parse_resource
 from hilum.record.types import is_directory_type, is_resource_type
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["import_bundle"]
 
+_SOMEBODY = parse_resource(b'{"resourceType":"Patient"}')
+_NORMAL = 1
 _GROUP = 256
 """Entries per commit: keeps readers' receipts from waiting long behind an import."""
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -87,6 +89,7 @@ def import_bundle(
     bundle = bundle_of(data, payload.name, report)
     patient = patient_of(bundle, payload.name)
     if cid is None:
+        _refuse_if_nothing_holds(bundle, payload.name)
         subject, cid = _new_subject(node, patient)
     target = _Target(node, cid, subject, report, payload.name)
     if cid != DIRECTORY and patient is not None:
@@ -104,6 +107,32 @@ def import_bundle(
 # -- whose record ------------------------------------------------------------------------------------
 
 
+def _refuse_if_nothing_holds(bundle: Bundle, name: str) -> None:
+    """Nobody is made of a file of which not one entry can be taken.
+
+    Raises:
+        MalformedInputError: what is wrong in the first entry.
+    """
+    first: MalformedInputError | None = None
+    for entry in bundle.entries:
+        try:
+            examine(entry.resource or b"")
+        except MalformedInputError as error:
+            first = first or MalformedInputError(
+                error.code, error.why, where=f"{name} {entry.place}.{error.where}", hint=error.hint
+            )
+        else:
+            return
+    raise first or MalformedInputError("empty", "not one entry in it", where=name)
+
+
+def _holds(patient: Entry | None) -> bool:
+    try:
+        return patient is not None and bool(examine(patient.resource or b""))
+    except MalformedInputError:
+        return False
+
+
 def _new_subject(node: Node, patient: Entry | None) -> tuple[SubjectId, CompartmentId]:
     wished = None if patient is None else patient.id
     free = (
@@ -116,8 +145,15 @@ def _new_subject(node: Node, patient: Entry | None) -> tuple[SubjectId, Compartm
         return SubjectId(wished), known  # the same person again
     subject = SubjectId(wished if free and wished is not None else new_uuid(node))
     at = node.clock()
-    cid = node.writer.write(lambda conn: node.record.create_compartment(conn, subject, at))
-    return subject, cid
+    has_patient = _holds(patient)
+
+    def create(conn: Connection) -> CompartmentId:
+        cid = node.record.create_compartment(conn, subject, at)
+        if not has_patient:  # a subject has a Patient resource, whatever the file holds
+            node.record.apply(conn, [Create(cid, _SOMEBODY, FhirId(subject), _NORMAL)], at)
+        return cid
+
+    return subject, node.writer.write(create)
 
 
 def _refuse_other_person(target: _Target, patient: Entry) -> None:

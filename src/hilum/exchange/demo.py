@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from hilum.base.ids import UnixMs
 from hilum.exchange.demo_family import FAMILY, directory_bundle, hospital_bundle, member_id
 from hilum.exchange.importing import import_files
-from hilum.exchange.people import add_reader, list_readers
+from hilum.exchange.log import receipts
+from hilum.exchange.people import add_reader, issue_token, list_readers, session_of
+from hilum.exchange.reading import read, search
+from hilum.exchange.sealing import seal
 from hilum.exchange.sharing import consents, grant
 from hilum.signals.synthetic import apple_export_xml, clarity_csv
 
@@ -57,13 +60,34 @@ def fill_with_family(node: Node) -> bool:
                 phone = b"".join(apple_export_xml(11, start, _DAYS, _ZONE))
                 _import(node, place / "clarity.csv", sensor, subject=member_id(member))
                 _import(node, place / "export.xml", phone, subject=member_id(member))
-    _grant_clinic(node, member_id(FAMILY[0]))
+    clinic = _grant_clinic(node, member_id(FAMILY[0]))
+    if not receipts(node, subject=member_id(FAMILY[0])):
+        _look(node, clinic)
+        seal(node)
     node.writer.write(lambda conn: node.identity.set_fact(conn, DEMO_FACT, b"1"))
     node.demo = True
     return True
 
 
-def _grant_clinic(node: Node, subject: str) -> None:
+def _look(node: Node, clinic: str) -> None:
+    """Let the clinic look as it would: at what was granted, and in vain at somebody else's record.
+
+    Its token is narrow and ends in minutes; the receipts are real ones.
+    """
+    issued = issue_token(
+        node, reader=clinic, purpose="TREAT", for_subject=None, subject=None, ttl="5m"
+    )
+    session = session_of(node, issued["token"])
+    if session is None:
+        return
+    for member in FAMILY[:2]:
+        subject = member_id(member)
+        read(node, session, "Patient", subject)
+        for kind in ("Condition", "MedicationRequest", "AllergyIntolerance"):
+            search(node, session, kind, [("patient", subject)])
+
+
+def _grant_clinic(node: Node, subject: str) -> str:
     known = [each["id"] for each in list_readers(node) if each["name"] == _CLINIC]
     if not known:
         known = [
@@ -73,6 +97,7 @@ def _grant_clinic(node: Node, subject: str) -> None:
         ]
     if not consents(node, subject=subject):
         grant(node, subject=subject, reader=known[0], purpose="TREAT")
+    return str(known[0])
 
 
 def _import(node: Node, path: Path, content: bytes, *, subject: str | None) -> None:

@@ -21,6 +21,7 @@ _NAMESPACE = UUID("6f1d8f5e-6a0b-5f5e-9d39-6f6f0d6d6f01")
 _LOINC = "http://loinc.org"
 _SNOMED_FREE_ICD10 = "http://hl7.org/fhir/sid/icd-10"
 _UCUM = "http://unitsofmeasure.org"
+_ATC = "http://www.whocc.no/atc"
 _TEST_DATA = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
 
 
@@ -34,7 +35,7 @@ class Member:
         gender: FHIR administrative gender.
         birth: date of birth, ISO.
         conditions: (ICD-10 code, words, onset year).
-        medicines: (words, dose words).
+        medicines: (ATC code, words, dose words).
         allergies: words.
         labs: (LOINC, words, unit, mean, spread, decimals).
         wears: True when the member has a glucose sensor and a watch.
@@ -45,7 +46,7 @@ class Member:
     gender: str
     birth: str
     conditions: tuple[tuple[str, str, int], ...]
-    medicines: tuple[tuple[str, str], ...]
+    medicines: tuple[tuple[str, str, str], ...]
     allergies: tuple[str, ...]
     labs: tuple[tuple[str, str, str, float, float, int], ...]
     wears: bool
@@ -70,8 +71,8 @@ FAMILY: tuple[Member, ...] = (
             ("F32.1", "Moderate depressive episode", 2022),
         ),
         medicines=(
-            ("Insulin aspart 100 U/mL", "by pump, 38 units a day"),
-            ("Levothyroxine 75 ug tablet", "one tablet in the morning"),
+            ("A10AB05", "Insulin aspart 100 U/mL", "by pump, 38 units a day"),
+            ("H03AA01", "Levothyroxine 75 ug tablet", "one tablet in the morning"),
         ),
         allergies=("Penicillin",),
         labs=(
@@ -86,7 +87,7 @@ FAMILY: tuple[Member, ...] = (
         gender="male",
         birth="1983-11-02",
         conditions=(("I10", "Essential (primary) hypertension", 2019),),
-        medicines=(("Amlodipine 5 mg tablet", "one tablet in the evening"),),
+        medicines=(("C08CA01", "Amlodipine 5 mg tablet", "one tablet in the evening"),),
         allergies=(),
         labs=_COMMON_LABS,
         wears=False,
@@ -97,7 +98,7 @@ FAMILY: tuple[Member, ...] = (
         gender="male",
         birth="2016-06-21",
         conditions=(("J45.20", "Mild intermittent asthma, uncomplicated", 2020),),
-        medicines=(("Salbutamol 100 ug inhaler", "two puffs when needed"),),
+        medicines=(("R03AC02", "Salbutamol 100 ug inhaler", "two puffs when needed"),),
         allergies=("Peanut", "Cat dander"),
         labs=(("718-7", "Hemoglobin [Mass/volume] in Blood", "g/dL", 12.9, 0.4, 1),),
         wears=False,
@@ -188,7 +189,7 @@ def _history(member: Member, subject: dict[str, str]) -> Iterator[dict[str, obje
                 "onsetDateTime": f"{year}",
             },
         )
-    for words, dose in member.medicines:
+    for code, words, dose in member.medicines:
         yield _clinical(
             member,
             "MedicationRequest",
@@ -196,7 +197,10 @@ def _history(member: Member, subject: dict[str, str]) -> Iterator[dict[str, obje
             {
                 "status": "active",
                 "intent": "order",
-                "medicationCodeableConcept": {"text": words},
+                "medicationCodeableConcept": {
+                    "coding": [{"system": _ATC, "code": code}],
+                    "text": words,
+                },
                 "subject": subject,
                 "authoredOn": "2025-01-20",
                 "dosageInstruction": [{"text": dose}],

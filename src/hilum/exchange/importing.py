@@ -120,8 +120,8 @@ def _import_clinical(job: _Import, payload: Payload) -> None:
     node = job.node
     if job.subject is not None:
         cid = compartment_of(node, node.conn, job.subject)
-        _keep_original(node, cid, payload)
         import_bundle(node, payload, job.report, cid=cid, subject=job.subject)
+        _keep_original(node, cid, payload)
         return
     job.subject = import_bundle(node, payload, job.report, cid=None, subject=None)
     _keep_original(node, compartment_of(node, node.conn, job.subject), payload)
@@ -135,10 +135,22 @@ def _import_device(job: _Import, payload: Payload) -> None:
     if zone is None and payload.source is Source.CLARITY:
         zone = "UTC"
         job.report.note(payload.name, "local times without a zone, taken as UTC (--zone names one)")
-    batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
-    first = next(iter(batches), None)  # what is wrong as a whole is found before anything is kept
+    try:
+        batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
+        first = next(
+            iter(batches), None
+        )  # what is wrong as a whole is found before anything is kept
+    except MalformedInputError as error:
+        place = error.where.removeprefix("export.xml").strip()
+        raise MalformedInputError(
+            error.code, error.why, where=f"{payload.name} {place}".strip(), hint=error.hint
+        ) from None
     if first is None:
         return
+    if first.broken and not first.seen:
+        raise MalformedInputError(
+            "damaged", "nothing of the file can be read", where=f"{payload.name} {first.broken}"
+        )
     if job.subject is None:
         made = add_subject(node, name=None, gender=None, birth_date=None)
         job.subject = SubjectId(made["id"])
@@ -151,6 +163,7 @@ def _import_device(job: _Import, payload: Payload) -> None:
         job.report.duplicate += placed.duplicate
         for refusal in [*batch.refused, *placed.refused]:
             job.report.refuse(f"{payload.name} {refusal.where}".strip(), refusal.why)
+        job.report.unnamed += batch.refused_count - len(batch.refused)
         for vendor_type, count in batch.not_mapped.items():
             why = batch.reasons.get(vendor_type, "no mapping")
             job.report.note(payload.name, f"{count} × {vendor_type} not mapped: {why}")

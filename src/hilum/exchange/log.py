@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hilum.exchange.disclosing import OWN_LABEL
 from hilum.exchange.people import compartment_of
+from hilum.identity.reader import grantee_of
 from hilum.journal.model import Facts, Outcome, ReceiptAction
 from hilum.journal.receipt import parse_receipt, receipt_id
 
@@ -29,19 +30,28 @@ def receipts(node: Node, *, subject: str) -> list[dict[str, Any]]:
     """
     conn = node.conn
     cid = compartment_of(node, conn, subject)
+    own = grantee_of(f"Patient/{subject}")
     found = [
-        {**describe(foreign.id, parse_receipt(foreign.data).facts), "foreign": True}
+        {**describe(foreign.id, parse_receipt(foreign.data).facts, own=own), "foreign": True}
         for foreign in node.journal.foreign(conn, cid)
     ]
     after = -1
     while page := node.journal.of_compartment(conn, cid, after=after, limit=_PAGE):
-        found += [describe(receipt_id(stored.leaf), stored.receipt.facts) for stored in page]
+        found += [
+            describe(receipt_id(stored.leaf), stored.receipt.facts, own=own) for stored in page
+        ]
         after = page[-1].receipt.number
     return found
 
 
-def describe(name: str, facts: Facts) -> dict[str, Any]:
-    """Return one receipt as the log shows it."""
+def describe(name: str, facts: Facts, *, own: bytes) -> dict[str, Any]:
+    """Return one receipt as the log shows it.
+
+    Args:
+        name: the receipt's id.
+        facts: what it says.
+        own: the subject's grantee id; whoever merely is called "subject" is not the subject.
+    """
     instant = datetime.fromtimestamp(facts.at_unix_ms / 1000, UTC)
     party = facts.person or facts.organisation or facts.client
     row: dict[str, Any] = {
@@ -52,6 +62,7 @@ def describe(name: str, facts: Facts) -> dict[str, Any]:
         "action": ReceiptAction(facts.action).name.lower(),
         "outcome": Outcome(facts.outcome).name.lower(),
         "count": facts.count,
+        "own": facts.person is not None and facts.person.grantee == own,
     }
     if facts.emergency is not None:
         row["reason"] = facts.emergency.reason
