@@ -105,7 +105,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     if child == 0:
         os.close(reading)
         with os.fdopen(writing, "w", buffering=1) as line:
-            _child(request, lambda **what: print(json.dumps(what), file=line))
+            _child(request, lambda **what: line.write(json.dumps(what) + "\n"))
     os.close(writing)
     answer: dict[str, Any] = {"ack": [], "refused": [], "problems": []}
     with os.fdopen(reading) as lines:
@@ -128,7 +128,7 @@ def _child(request: dict[str, Any], say: Say) -> None:
     try:
         _STEPS[request["step"]](request, say)
         code = 0
-    except BaseException:  # the edge of the child: whatever it was, the test shows it
+    except BaseException:  # noqa: BLE001 - the edge of the child: whatever it was, the test shows it
         say(crash=traceback.format_exc())
     finally:
         sys.stdout.flush()
@@ -143,7 +143,8 @@ def main() -> None:
             subprocess.run(
                 ["cp", "-r", "--sparse=always", request["copy"], request["root"]], check=True
             )
-        print(json.dumps(run(request)), flush=True)
+        sys.stdout.write(json.dumps(run(request)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
