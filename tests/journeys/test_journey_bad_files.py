@@ -98,7 +98,6 @@ WHOLE = {
     "cut-off.xml": f"{APPLE}<HealthData><Record type=".encode(),
     "other.xml": f"{APPLE}<ClinicalDocument>{CANARY}</ClinicalDocument>".encode(),
     "other.csv": f"a,b,c\n1,2,{CANARY}\n".encode(),
-    "no-zone.csv": CLARITY.encode() + b"1,2026-01-01T00:00:00,EGV,,,,x,100,,,,,1,y\n",
 }
 
 
@@ -248,7 +247,7 @@ def test_another_persons_file_is_not_mixed_in(
         (["subject", "add", "--birth-date", "1980-02-30"], "birthDate"),
         (["revoke", "\u2028"], "directive"),
         (["prove", "--receipt", "zz", "-o", "p"], "receipt"),
-        (["subject", "add", "--name", "\udcff"], ""),
+        (["subject", "add", "--name", "\udcff"], "name"),
     ],
 )
 def test_a_bad_word_on_the_command_line_is_refused_by_its_place(

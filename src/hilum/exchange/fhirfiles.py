@@ -30,6 +30,12 @@ def bundle_of(data: bytes, name: str, report: Report) -> Bundle:
     def refuse(error: MalformedInputError) -> None:
         report.refuse(f"{name} {error.where}".strip(), error.why)
 
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedInputError(
+            "bad-encoding", "not UTF-8", where=f"{name} byte {error.start}"
+        ) from None
     kind = kind_of(data)
     if kind == "Bundle":
         try:

@@ -26,9 +26,10 @@ from hilum.signals.pipeline import read_payload
 from hilum.vault.payload import Original
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hilum.exchange.node import Node
+    from hilum.signals.model import Batch
 
 __all__ = ["import_files"]
 
@@ -129,28 +130,14 @@ def _import_clinical(job: _Import, payload: Payload) -> None:
 
 def _import_device(job: _Import, payload: Payload) -> None:
     node = job.node
-    if payload.source is None:
-        return
     zone = job.zone
     if zone is None and payload.source is Source.CLARITY:
         zone = "UTC"
         job.report.note(payload.name, "local times without a zone, taken as UTC (--zone names one)")
-    try:
-        batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
-        first = next(
-            iter(batches), None
-        )  # what is wrong as a whole is found before anything is kept
-    except MalformedInputError as error:
-        place = error.where.removeprefix("export.xml").strip()
-        raise MalformedInputError(
-            error.code, error.why, where=f"{payload.name} {place}".strip(), hint=error.hint
-        ) from None
+    batches = _begin(node, payload, zone)
+    first = next(batches, None)
     if first is None:
         return
-    if first.broken and not first.seen:
-        raise MalformedInputError(
-            "damaged", "nothing of the file can be read", where=f"{payload.name} {first.broken}"
-        )
     if job.subject is None:
         made = add_subject(node, name=None, gender=None, birth_date=None)
         job.subject = SubjectId(made["id"])
@@ -171,6 +158,31 @@ def _import_device(job: _Import, payload: Payload) -> None:
             job.report.refuse(
                 f"{payload.name} {batch.broken}", "the rest of the file is unreadable"
             )
+
+
+def _begin(node: Node, payload: Payload, zone: str | None) -> Iterator[Batch]:
+    """Return the batches of a device export; what is wrong as a whole is found before anything is kept.
+
+    Raises:
+        MalformedInputError: not what it seems, or nothing of it can be read.
+    """
+    if payload.source is None:
+        return iter(())
+    try:
+        batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
+        first = next(batches, None)
+    except MalformedInputError as error:
+        place = error.where.removeprefix("export.xml").strip()
+        raise MalformedInputError(
+            error.code, error.why, where=f"{payload.name} {place}".strip(), hint=error.hint
+        ) from None
+    if first is None:
+        return iter(())
+    if first.broken and not first.seen:
+        raise MalformedInputError(
+            "damaged", "nothing of the file can be read", where=f"{payload.name} {first.broken}"
+        )
+    return chain([first], batches)
 
 
 def _keep_original(node: Node, cid: CompartmentId, payload: Payload) -> None:
