@@ -260,13 +260,14 @@ def render(figures: list[Figure]) -> str:
         ),
         platform.processor(),
     )
+    machine = f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}"
     rows = "\n".join(
         f"| {f.name} | {f.measured} | {f.bound} | {f.goal} | {'yes' if f.held else '**no**'} |"
         for f in figures
     )
     return f"""# Benchmarks
 
-Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, {platform.system()}.
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {machine}.
 The load generator runs on the same cores. One machine, shared with others, so read the ratio to the
 bound beside each figure rather than the figure. The bound is the least work that could give the
 figure, measured in the same run (`benchmarks/bounds.py`).

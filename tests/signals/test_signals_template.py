@@ -115,7 +115,8 @@ def test_measures_of_two_sources_agree_on_their_codes() -> None:
         "{id: x, version: 1, groups: [{category: c, units: [m], types: {A: a, B: {display: b, also: [A]}}}]}",
         "{id: x, version: 1, groups: [{category: c, types: {A: {display: a,"
         " units: {m: {ucum: m, factor: 1/3}}}}}]}",
-        "{id: x, version: 1, groups: [{category: c, units: [m], types: {A: {display: a, segments: [NONE]}}}]}",
+        "{id: x, version: 1, groups: [{category: c, units: [m],"
+        " types: {A: {display: a, segments: [NONE]}}}]}",
         "id: [",
     ],
 )

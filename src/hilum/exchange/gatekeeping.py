@@ -51,7 +51,7 @@ class Gatekeeper:
         self._everywhere = 0
         self._compiled: dict[int, tuple[int, Compiled]] = {}
         self._cells: dict[tuple[int, str], int] = {}
-        self._decisions: dict[Key, tuple[int, Decision]] = {}
+        self._decisions: dict[Key, tuple[int, Decision, UnixMs]] = {}
 
     def forget(self, cid: CompartmentId) -> None:
         """Trust nothing decided about a compartment so far."""
@@ -78,13 +78,13 @@ class Gatekeeper:
         known = self._decisions.get(key)
         if known is not None and known[0] == generation:
             until = known[1].until_unix_ms
-            if until is None or now < until:
+            if known[2] <= now and (until is None or now < until):  # clocks may be set back
                 return known[1]
         decision = self._decide(conn, session, (cid, generation), action, now)
         if not decision.counted:
             if len(self._decisions) >= _CACHE_LIMIT:
                 self._decisions = {}
-            self._decisions[key] = (generation, decision)
+            self._decisions[key] = (generation, decision, now)
         return decision
 
     def cell_of(self, cid: CompartmentId, directive: str) -> int | None:
