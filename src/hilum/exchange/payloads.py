@@ -111,7 +111,7 @@ def _gunzip(file: IO[bytes], out: IO[bytes], name: str) -> None:
     limit = min(MAX_UNPACKED, max(packed, 1024) * MAX_RATIO)
     total = 0
     try:
-        with gzip.GzipFile(fileobj=file) as unpacked:
+        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
             while part := unpacked.read(_COPY):
                 total += len(part)
                 if total > limit:
