@@ -224,6 +224,8 @@ def _prepare(path: Path) -> None:
             migrate(conn, MIGRATIONS)
         finally:
             conn.close()
+    except sqlite3.OperationalError:
+        raise  # the disk, not what is on it
     except sqlite3.DatabaseError as error:
         raise UnavailableError(
             "record-unreadable", "the record's database cannot be opened", where=str(path),

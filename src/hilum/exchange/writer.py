@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from hilum.errors import UnavailableError
+from hilum.exchange.events import report
 
 __all__ = ["GROUP", "Writer"]
 
@@ -215,13 +216,9 @@ class Writer(Generic[D, R]):
                 if conn.in_transaction:
                     conn.execute("rollback")
             self._forget()
-            refused = UnavailableError(
-                "not-durable",
-                "the node cannot write to its disk, so it answers nothing that needs a receipt",
-                hint=f"check free space and permissions of the data directory ({_reason(error)})",
-            )
+            report("not-durable", reason=getattr(error, "sqlite_errorname", type(error).__name__))
             for item in group:
-                item.error = refused
+                item.error = _not_durable()
         self._announce(group)
 
     def _execute(self, conn: sqlite3.Connection, group: Sequence[_Item[D, R]]) -> None:
@@ -244,7 +241,8 @@ class Writer(Generic[D, R]):
         if error is None:
             return
         if len(items) == 1:
-            items[0].error = error
+            # one answer for whatever keeps a receipt from the disk: it must not tell whose it is
+            items[0].error = _not_durable() if isinstance(error, UnavailableError) else error
             return
         for item in items:
             self._run_drafts(conn, [item])
@@ -293,5 +291,9 @@ def _give(items: Sequence[_Item[D, R]], values: Sequence[object]) -> None:
         item.value = value
 
 
-def _reason(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "") or type(error).__name__
+def _not_durable() -> UnavailableError:
+    return UnavailableError(
+        "not-durable",
+        "the node cannot write to its disk, so it answers nothing that needs a receipt",
+        hint="check free space and permissions of the data directory",
+    )

@@ -82,8 +82,9 @@ class Kernel:
             return pbk.ChainstateManager(options)
         except RuntimeError as error:
             raise UnavailableError(
-                "kernel-unavailable", "the consensus engine does not open", retryable=False
-            ) from error
+                "kernel-unavailable", "the consensus engine does not open",
+                hint="it needs 50 MB of free space", retryable=False,
+            ) from error  # fmt: skip
 
     def _on_checked(
         self, _data: object, _block: pbk.Block, state: pbk.BlockValidationState

@@ -234,7 +234,10 @@ class TileStore:
             beside.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
-            raise UnavailableError("journal-write", "the disk refused", where=name) from error
+            raise UnavailableError(
+                "journal-write", "the disk does not take the file", where=name,
+                hint="check free space and permissions of the data directory",
+            ) from error  # fmt: skip
 
 
 def _roots(hashes: Sequence[bytes]) -> list[bytes]:

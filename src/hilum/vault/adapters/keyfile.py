@@ -190,4 +190,7 @@ class SqliteKeyStore:
             except sqlite3.Error as error:
                 with suppress(sqlite3.Error):
                     self._conn.execute("rollback")
-                raise UnavailableError("keys", "the key file cannot be written") from error
+                raise UnavailableError(
+                    "keys", "the disk does not take the key file",
+                    hint="check free space and permissions of the data directory",
+                ) from error  # fmt: skip
