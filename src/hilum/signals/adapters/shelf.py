@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from hilum.errors import MalformedInputError
+from hilum.signals.answers import Token
 from hilum.signals.chunk import decode_chunk, encode_chunk
 from hilum.signals.judge import METHOD_VERSION
 from hilum.signals.model import Series
-from hilum.signals.render import codings_of
+from hilum.signals.render import PANEL_CODINGS, codings_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -121,6 +122,31 @@ class Shelf:
     def code_hashes(self, series: Series) -> set[int]:
         """Return the hashes of all codings of the series."""
         return {self._hash_code(system, code) for system, code in codings_of(series)}
+
+    def may_hold(
+        self, conn: sqlite3.Connection, cid: int, codes: Sequence[Sequence[Token]]
+    ) -> bool:
+        """Tell whether series of a compartment could answer searched codes, without opening any.
+
+        Args:
+            conn: a connection.
+            cid: the compartment.
+            codes: as `Filter.codes`; alternatives that are not whole codings are taken to match.
+        """
+        for alternatives in codes:
+            whole = [pair for pair in alternatives if pair[0] and pair[1]]
+            if len(whole) < len(alternatives) or any(pair in PANEL_CODINGS for pair in whole):
+                continue
+            hashes = [self._hash_code(system or "", code or "") for system, code in whole]
+            marks = ",".join("?" * len(hashes))
+            found = conn.execute(
+                "select 1 from series s join series_code k on k.sid = s.sid"  # noqa: S608  placeholders only
+                f" where s.cid = ? and k.code in ({marks}) limit 1",
+                (cid, *hashes),
+            ).fetchone()
+            if found is None:
+                return False
+        return True
 
     def enrol(self, conn: sqlite3.Connection, cid: int, series: Series, at: int) -> Held:
         """Return the stored series, made or brought up to the template that mapped it now."""

@@ -281,6 +281,8 @@ class SqliteSeries:
             after: (ts, key) of the last row of the page before.
             limit: most rows returned.
         """
+        if not self._shelf.may_hold(conn, access.compartment, wanted.codes):
+            return []
         visible = self._viewer.visible(conn, access)
         sids = {sid for sid, seen in visible.items() if wanted.may_want(seen.held.series)}
         if any(is_pressure(visible[sid].held.series) for sid in sids):
