@@ -1,5 +1,6 @@
 # Five verbs. Everything else needed is Python >= 3.11; apt is used where we are root on Debian.
 PY := .venv/bin/python
+LINT = $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 .PHONY: run test check bench docs
 run: .venv/run
@@ -7,10 +8,12 @@ run: .venv/run
 
 test: .venv/test
 	$(PY) scripts/system_packages.py
+	$(LINT)
 	$(PY) -m pytest -n 2
 
 check: .venv/test
-	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && $(PY) -m pytest -n 2 -m "not slow"
+	$(LINT)
+	$(PY) -m pytest -n 2 -m "not slow"
 
 bench: .venv/test
 	$(PY) scripts/system_packages.py
