@@ -22,6 +22,28 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+SLOW = (
+    "api/test_leaks.py",
+    "api/test_api_authorisation.py",
+    "bitcoin/test_bitcoin_faults.py",
+    "bitcoin/test_bitcoin_anchor.py",
+    "journal/test_journal_tiles.py",
+    "portal/test_portal_pages.py",
+    "record/test_record_gate.py",
+    "verifier/test_verifier_browser.py",
+    "verifier/test_verifier_proof.py",
+)
+"""Modules of more than a few seconds: part of `make test`, not of `make check`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out."""
+    here = Path(__file__).resolve().parent
+    for item in items:
+        if item.path.relative_to(here).as_posix() in SLOW:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def material() -> Callable[[str], Path]:
     """Return the path of a test material file or folder; skip (fail under CI) where it is absent."""
