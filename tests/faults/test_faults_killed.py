@@ -17,7 +17,12 @@ from typing import Any
 
 import httpx
 import pytest
-from node import Node
+from node import Node, run
+from usecases import opened
+
+from hilum.base.ids import CompartmentId
+from hilum.errors import UnavailableError
+from hilum.exchange import checking
 
 pytestmark = pytest.mark.slow
 ROUNDS = 4
@@ -137,8 +142,6 @@ def test_a_node_that_is_killed_while_it_answers_loses_no_receipt_and_no_resource
 
 def verify(node: Node, folder: Path, receipt: str) -> None:
     """Check a receipt's proof offline, in a process of its own; seal first when it waits."""
-    from node import run
-
     node.operate("seal")
     proof, headers = folder / "receipt.proof", folder / "headers.json"
     proof.write_text(node.operate("prove", receipt=receipt)["proof"])
@@ -176,9 +179,41 @@ def sealed(node: Node) -> bytes:
 
 
 def seal_and_lose_the_answer(node: Node) -> None:
-    from hilum.errors import UnavailableError
-
     try:
         node.operate("seal")
     except (UnavailableError, ConnectionError):
         return
+
+
+def test_erasing_a_subject_whom_many_read_leaves_no_key_and_no_row(tmp_path: Path) -> None:
+    with Node(tmp_path) as node:
+        subject = node.add_subject()
+        reader = node.add_reader()
+        node.grant(subject, reader)
+        tokens = {
+            "clinic": node.token(reader=reader, purpose="TREAT"),
+            "own": node.token(subject=subject),
+        }
+        told = Answered(wanted=60)
+        clients = [
+            threading.Thread(target=client, args=(node, subject, tokens, told, number))
+            for number in range(CLIENTS)
+        ]
+        for each in clients:
+            each.start()
+        assert told.enough.wait(PATIENCE_S)
+        erased = node.operate("erase", subject=subject)
+        assert erased["proof"]["ok"]
+        assert node.get(f"/fhir/Patient/{subject}", tokens["clinic"]).status_code == 404
+        assert node.process is not None
+        node.process.send_signal(signal.SIGKILL)
+        node.process.wait()
+        for each in clients:
+            each.join(PATIENCE_S)
+        with opened(node.data) as again:
+            rows = again.conn.execute(
+                "select count(*) from receipt where cid = 1 and sealed is not null"
+            ).fetchone()
+            assert rows == (0,)
+            assert not again.keyring.holds(CompartmentId(1))
+            assert checking.check(again) == {"ok": True, "problems": []}

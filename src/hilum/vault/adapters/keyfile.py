@@ -91,15 +91,20 @@ class SqliteKeyStore:
 
         Raises:
             ConflictError: when the epoch has a key.
-            UnavailableError: when the file cannot be written.
+            UnavailableError: when the file cannot be written, or the compartment was shredded (code
+                ``shredded``): it never gets a key again, whoever is still about to write for it.
         """
         try:
             with self._change() as conn:
-                conn.execute(
-                    "insert into wrapped_key values(?,?,?,?)", (cid, segment, epoch, wrapped)
-                )
+                added = conn.execute(
+                    "insert into wrapped_key select ?1,?2,?3,?4"
+                    " where not exists (select 1 from shredded where cid=?1)",
+                    (cid, segment, epoch, wrapped),
+                ).rowcount
         except sqlite3.IntegrityError:
             raise ConflictError("key-exists", "this epoch has a key") from None
+        if not added:
+            raise UnavailableError("shredded", "this compartment was shredded", retryable=False)
 
     def segments(self, cid: int) -> tuple[int, ...]:
         """Return the segment bits that have a key."""
