@@ -188,7 +188,7 @@ def test_a_body_beyond_sixteen_mebibytes_is_refused_packed_or_not(
     ("body", "coding", "status"),
     [
         (b"not gzip", "gzip", 415),
-        (gzip.compress(b"{}")[:-4], "gzip", 422),
+        (gzip.compress(b"{}", mtime=0)[:-4], "gzip", 422),
         (b"{}", "br", 415),
         (b"{}", "gzip, gzip", 415),
     ],
