@@ -17,6 +17,11 @@ __all__ = ["erase", "export", "fsck", "import_files"]
 @click.option(
     "--subject", default=None, metavar="ID|new", help="Whose record; `new` makes a subject."
 )
+@click.option(
+    "--readings",
+    is_flag=True,
+    help="FHIR files hold Observations of devices: place them as readings.",
+)
 @click.option("--directory", is_flag=True, help="The files hold organisations and practitioners.")
 @click.option(
     "--zone", default=None, metavar="AREA/CITY", help="Time zone of exports that name none."
@@ -26,7 +31,13 @@ __all__ = ["erase", "export", "fsck", "import_files"]
 )
 @shared
 def import_files(
-    root: Path, *, subject: str | None, directory: bool, zone: str | None, files: tuple[Path, ...]
+    root: Path,
+    *,
+    subject: str | None,
+    directory: bool,
+    zone: str | None,
+    readings: bool,
+    files: tuple[Path, ...],
 ) -> tuple[Any, str]:
     """Import FHIR bundles, Apple Health and Dexcom exports, or a zip that `hilum export` made.
 
@@ -43,6 +54,7 @@ def import_files(
     arguments = {
         "subject": subject,
         "directory": directory,
+        "readings": readings,
         "zone": zone,
         "files": [str(path.absolute()) for path in files],
     }

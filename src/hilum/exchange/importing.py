@@ -7,6 +7,7 @@ bad entry never loses the others: it is refused with its place and its reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -26,7 +27,7 @@ from hilum.signals.pipeline import read_payload
 from hilum.vault.payload import Original
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from hilum.exchange.node import Node
     from hilum.signals.model import Batch
@@ -46,10 +47,12 @@ class _Import:
     subject: SubjectId | None
     is_new: bool
     zone: str | None
+    readings: bool
     report: Report = field(default_factory=Report)
+    tick: Callable[[float], None] = field(default=lambda _part: None)
 
 
-def import_files(
+def import_files(  # noqa: PLR0913 - the options of one command
     node: Node,
     *,
     files: list[str],
@@ -57,6 +60,7 @@ def import_files(
     directory: bool,
     zone: str | None,
     progress: Callable[[int, int], None],
+    readings: bool = False,
 ) -> dict[str, Any]:
     """Import files; returns ``{"subject", "accepted", "duplicate", "refused", "notes"}``.
 
@@ -67,6 +71,7 @@ def import_files(
         directory: True when the files hold organisations and practitioners.
         zone: IANA zone for exports with local times only.
         progress: called with (done, total) in bytes.
+        readings: True when FHIR files hold Observations of devices, to be placed as readings.
 
     Raises:
         MalformedInputError: the options do not fit, or the only file cannot be read at all.
@@ -74,7 +79,7 @@ def import_files(
     """
     if directory == (subject is not None) and directory:
         raise MalformedInputError("bad-options", "--directory takes no --subject", where="subject")
-    job = _Import(node, None, is_new=subject == _NEW, zone=zone)
+    job = _Import(node, None, is_new=subject == _NEW, zone=zone, readings=readings)
     if subject not in {None, _NEW}:
         compartment_of(node, node.conn, str(subject))
         job.subject = SubjectId(str(subject))
@@ -82,6 +87,7 @@ def import_files(
     total = sum(path.stat().st_size for path in paths if path.exists())
     done = 0
     for path in paths:
+        job.tick = partial(_tick, progress, done, total, path)
         try:
             with open_payloads(path) as payloads:
                 for payload in payloads:
@@ -93,6 +99,13 @@ def import_files(
         done += path.stat().st_size if path.exists() else 0
         progress(done, total)
     return job.report.as_json(job.subject)
+
+
+def _tick(
+    progress: Callable[[int, int], None], done: int, total: int, path: Path, part: float
+) -> None:
+    """Tell how far a file is, as bytes of the file as it lies on the disk."""
+    progress(done + int(part * path.stat().st_size), total)
 
 
 def _import_payload(
@@ -111,7 +124,7 @@ def _import_payload(
         raise MalformedInputError(
             "no-subject", "whose record is this?", where=payload.name, hint="--subject ID or new"
         )
-    if payload.kind is Kind.FHIR:
+    if payload.kind is Kind.FHIR and not job.readings:
         _import_clinical(job, payload)
     else:
         _import_device(job, payload)
@@ -146,6 +159,7 @@ def _import_device(job: _Import, payload: Payload) -> None:
     for batch in chain([first], batches):
         place = partial(node.series.place, cid=cid, batch=batch.series, at=node.clock())
         placed = node.writer.write(place)
+        job.tick(min(payload.stream.tell() / max(payload.size, 1), 1.0))
         job.report.accepted += placed.accepted
         job.report.duplicate += placed.duplicate
         for refusal in [*batch.refused, *placed.refused]:
@@ -166,10 +180,9 @@ def _begin(node: Node, payload: Payload, zone: str | None) -> Iterator[Batch]:
     Raises:
         MalformedInputError: not what it seems, or nothing of it can be read.
     """
-    if payload.source is None:
-        return iter(())
+    source = payload.source or Source.FHIR
     try:
-        batches = read_payload(payload.stream, payload.source, now_ms=node.clock(), zone=zone)
+        batches = read_payload(payload.stream, source, now_ms=node.clock(), zone=zone)
         first = next(batches, None)
     except MalformedInputError as error:
         place = error.where.removeprefix("export.xml").strip()
