@@ -119,11 +119,13 @@ def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
     until = time.monotonic() + _START_S
     while time.monotonic() < until and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            contextlib.closing(connection),
+        ):
             connection.request("GET", "/api/health")
             if connection.getresponse().status == http.client.OK:
                 return
-        connection.close()
         time.sleep(_LOOK_EVERY_S)
     raise UnavailableError("node-did-not-start", "the node did not start", retryable=False)
 
