@@ -86,15 +86,15 @@ def test_a_fault_loses_nothing_acknowledged_and_shows_nothing_by_halves(
     assert judged["problems"] == []
 
 
-@pytest.mark.parametrize("mode", KILLS)
 @pytest.mark.parametrize(("name", "occurrence"), DEMO)
 def test_a_first_start_of_the_demo_that_is_killed_is_finished_by_the_next(
-    forge: Forge, traces: dict[str, Any], name: str, occurrence: int, mode: Mode
+    forge: Forge, traces: dict[str, Any], name: str, occurrence: int
 ) -> None:
     case = "first start of the demo"
     trace, start = traces[case], forge.start_of(case)
     places = [n for n, point in enumerate(trace["points"]) if point == name]
-    broken = forge.ask(step="fail", case=case, at=places[occurrence], mode=mode, **start)
+    at = places[occurrence]
+    broken = forge.ask(step="fail", case=case, at=at, mode=Mode.KILLED_BEFORE, **start)
     assert broken["code"] == -signal.SIGKILL
     judged = forge.ask(step="check", root=start["root"], acks=[{"kind": "demo"}], again=case)
     assert judged["problems"] == []

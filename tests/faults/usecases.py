@@ -15,7 +15,7 @@ from hilum.errors import AccessDeniedError
 from hilum.exchange import clinical, contributing, demo, wiring
 from hilum.exchange.commands import COMMANDS
 from hilum.exchange.datadir import DataDirectory, Lock
-from hilum.exchange.demo_family import FAMILY, directory_bundle, hospital_bundle
+from hilum.exchange.demo_family import directory_bundle
 from hilum.exchange.emergency import break_glass
 from hilum.exchange.node import Node
 from hilum.exchange.people import session_of
@@ -69,6 +69,14 @@ def observation(subject: str, value: float, **more: Any) -> dict[str, Any]:
     }
 
 
+def record_of(subject: str) -> dict[str, Any]:
+    """Return a bundle of one patient with enough observations for several commits."""
+    patient = {"resourceType": "Patient", "id": subject, "birthDate": "1980-01-01"}
+    seen = [observation(subject, 60 + n, id=f"{subject}-{n}") for n in range(40)]
+    entries = [{"resource": each} for each in (patient, *seen)]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
 def digest(body: bytes) -> str:
     return sha256(body).hexdigest()
 
@@ -80,13 +88,13 @@ def build(folder: Path) -> None:
     """Make the node: a record, a reader with a grant, receipts, one anchored batch; note the ids."""
     files = folder / "files"
     files.mkdir(parents=True)
-    facts: Facts = {name: str(files / name) for name in ("jun", "lio", "directory", "sensor")}
-    now = SENSOR_START
+    names = ("one", "another", "directory", "sensor")
+    facts: Facts = {name: str(files / name) for name in names}
     Path(facts["directory"]).write_bytes(directory_bundle())
-    Path(facts["jun"]).write_bytes(hospital_bundle(FAMILY[1], now_ms=now))
-    Path(facts["lio"]).write_bytes(hospital_bundle(FAMILY[2], now_ms=now))
-    Path(facts["sensor"]).write_bytes(clarity_csv(3, now, 1, "Europe/Madrid"))
-    facts["zip"] = str(files / "lio.zip")
+    for name in ("one", "another"):
+        Path(facts[name]).write_text(json.dumps(record_of(f"subject-{name}")))
+    Path(facts["sensor"]).write_bytes(clarity_csv(3, SENSOR_START, 1, "Europe/Madrid"))
+    facts["zip"] = str(files / "another.zip")
     _export_from_elsewhere(folder / "elsewhere", facts)
     (folder / "nothing").mkdir()
     wiring.initialise(folder / "empty", custodian="Riverside Clinic", policy="eu-ehds")
@@ -118,7 +126,7 @@ def warm(node: Node, facts: Facts) -> None:
 def _export_from_elsewhere(root: Path, facts: Facts) -> None:
     wiring.initialise(root, custodian="Elsewhere", policy="eu-ehds")
     with opened(root) as node:
-        who = take(node, facts["lio"], subject="new")["subject"]
+        who = take(node, facts["another"], subject="new")["subject"]
         reader = add_reader(node, "A reader elsewhere")
         operate(node, "grant", subject=who, reader=reader, purpose="TREAT")
         operate(node, "export", subject=who, output=facts["zip"])
@@ -138,7 +146,7 @@ def token(node: Node, **who: str) -> str:
 
 
 def _fill(node: Node, facts: Facts) -> None:
-    who = facts["subject"] = take(node, facts["jun"], subject="new")["subject"]
+    who = facts["subject"] = take(node, facts["one"], subject="new")["subject"]
     reader = facts["reader"] = add_reader(node, "Riverside Clinic")
     facts["clinic"] = token(node, reader=reader, purpose="TREAT")
     facts["urgent"] = token(node, reader=reader, purpose="ETREAT")
@@ -286,10 +294,10 @@ def break_the_glass(node: Node, facts: Facts, ack: Ack) -> None:
 
 
 def import_record(node: Node, facts: Facts, ack: Ack) -> None:
-    report = take(node, facts["lio"], subject="new")
+    report = take(node, facts["another"], subject="new")
     assert not report["refused"]
     ack(kind="subject", id=report["subject"])
-    ack(kind="imported", file=facts["lio"], subject=report["subject"])
+    ack(kind="imported", file=facts["another"], subject=report["subject"])
 
 
 def import_directory(node: Node, facts: Facts, ack: Ack) -> None:
