@@ -9,7 +9,7 @@ import click
 
 from hilum.cli.options import call, shared
 
-__all__ = ["consents", "grant", "log", "revoke"]
+__all__ = ["consents", "grant", "log", "review", "revoke"]
 
 
 @click.command()
@@ -91,3 +91,33 @@ def log(root: Path, *, subject_id: str) -> tuple[Any, str]:
       hilum log --subject 0d9c…
     """
     return call(root, "log", subject=subject_id), "table"
+
+
+@click.group()
+def review() -> None:
+    """Emergency accesses that wait for the custodian's review."""
+
+
+@review.command(name="list")
+@shared
+def review_list(root: Path) -> tuple[Any, str]:
+    """List who broke the glass and why, until somebody has reviewed it.
+
+    \b
+    Example:
+      hilum review list
+    """
+    return call(root, "review list"), "table"
+
+
+@review.command(name="done")
+@click.argument("emergency_id", metavar="ID")
+@shared
+def review_done(root: Path, *, emergency_id: str) -> tuple[Any, str]:
+    """Note that an emergency access was reviewed.
+
+    \b
+    Example:
+      hilum review done 3f…
+    """
+    return call(root, "review done", id=emergency_id), "facts"

@@ -129,6 +129,7 @@ for _command in (
     consent.revoke,
     consent.consents,
     consent.log,
+    consent.review,
     proofs.seal,
     proofs.prove,
     proofs.headers,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hilum.errors import MalformedInputError
 from hilum.exchange import (
     checking,
+    emergency,
     erasing,
     importing,
     log,
@@ -60,6 +61,8 @@ COMMANDS: dict[str, Command] = {
     "grant": _of(sharing.grant),
     "revoke": _of(sharing.revoke),
     "consents": _of(sharing.consents),
+    "review list": _of(emergency.to_review),
+    "review done": _of(emergency.mark_reviewed),
     "log": _of(log.receipts),
     "seal": _of(sealing.seal),
     "prove": _of(proving.prove),
