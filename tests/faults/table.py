@@ -34,6 +34,10 @@ POINTS: dict[str, tuple[str, ...]] = {
         "commit exchange.sharing:revoke",
     ),
     "break-glass": ("commit exchange.emergency:break_glass",),
+    "review done": (
+        "commit exchange.emergency:break_glass",
+        "commit exchange.emergency:mark_reviewed",
+    ),
     "import of a record": (
         "commit exchange.clinical:_new_subject",
         "commit vault.adapters.keyfile:SqliteKeyStore._change",

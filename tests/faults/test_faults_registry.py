@@ -10,6 +10,7 @@ from hilum.exchange.commands import COMMANDS
 
 READ_ONLY = frozenset({
     "subject list", "subject show", "reader list", "consents", "log", "prove", "headers", "fsck",
+    "review list",
 })  # fmt: skip
 CHANGING = {"import": "import of a record"}
 """Commands whose row has another name."""

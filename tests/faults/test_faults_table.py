@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 import usecases
 from faulting import Mode
+from smithy import Forge
 from table import DEMO, POINTS
-
-from conftest import Forge
 
 pytestmark = pytest.mark.slow
 KILLS = (Mode.KILLED_BEFORE, Mode.KILLED_AFTER)

@@ -293,6 +293,13 @@ def break_the_glass(node: Node, facts: Facts, ack: Ack) -> None:
     ack(kind="emergency")
 
 
+def review(node: Node, facts: Facts, ack: Ack) -> None:
+    break_the_glass(node, facts, ack)
+    for waiting in operate(node, "review list"):
+        operate(node, "review done", id=waiting["id"])
+    assert operate(node, "review list") == []
+
+
 def import_record(node: Node, facts: Facts, ack: Ack) -> None:
     report = take(node, facts["another"], subject="new")
     assert not report["refused"]
@@ -354,6 +361,7 @@ CASES = {
     "grant": Case(grant),
     "revoke": Case(revoke, settled=frozenset({"already-revoked"})),
     "break-glass": Case(break_the_glass),
+    "review done": Case(review),
     "import of a record": Case(import_record),
     "import of a directory": Case(import_directory),
     "import of a sensor": Case(import_sensor),
@@ -424,6 +432,7 @@ def view(root: Path) -> dict[str, int]:
 
 _STATES = (
     ("directive", "revoked is null"),
+    ("emergency", "reviewed is null"),
     ("batch", "status"),
     ("operation", "coalesce(batch, 'waiting')"),
     ("receipt", "cid || (sealed is null)"),

@@ -401,4 +401,12 @@ def test_breaking_the_glass_is_told_to_the_subject(shared: Node, subject: str, o
     assert shared.get(where, urgent).status_code == 200
     assert shared.get(where, calm).status_code == 404
     last = [row for row in shared.operate("log", subject=subject) if row["outcome"] == "emergency"]
-    assert [row["reason"] for row in last] == ["unconscious"]
+    assert [(row["reason"], row["count"]) for row in last] == [
+        ("unconscious", 0),
+        ("unconscious", 1),
+    ]
+    waiting = shared.operate("review list")
+    assert [row["reason"] for row in waiting] == ["unconscious"]
+    done = shared.operate("review done", id=waiting[0]["id"])
+    assert done["id"] == waiting[0]["id"]
+    assert shared.operate("review list") == []
