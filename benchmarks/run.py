@@ -49,7 +49,7 @@ class Figure:
 def main() -> None:
     """Measure everything and write the page."""
     figures: list[Figure] = []
-    for measure in (measure_command_line, measure_node, measure_verify):
+    for measure in (measure_command_line, measure_node, measure_phone, measure_verify):
         for figure in measure():
             figures.append(figure)
             mark = "ok  " if figure.held else "MISS"
@@ -84,6 +84,7 @@ def measure_node() -> list[Figure]:
             starts.append(node.started_s)
     start = statistics.median(starts)
     with serve_throwaway() as node:
+        time.sleep(1)  # a node that has just started is still loading its rules
         figures = [
             Figure(
                 "start to first answer (new node, chain made)",
@@ -106,7 +107,7 @@ def _memory(node: ThrowawayNode) -> Figure:
 
 
 def _imports(node: ThrowawayNode, bundle: Path) -> list[Figure]:
-    cold, count, subject = _import(node, bundle, "new")
+    cold, count, _subject = _import(node, bundle, "new")
     other = node.root / "other.json.gz"
     text = gzip.decompress(bundle.read_bytes()).decode()
     ids = sorted({entry["resource"]["id"] for entry in json.loads(text)["entry"]})
@@ -119,7 +120,7 @@ def _imports(node: ThrowawayNode, bundle: Path) -> list[Figure]:
         spent, accepted, _subject = _import(node, other, "new")
         rates.append(accepted / spent)
     rate, bound = statistics.median(rates[1:]), bundle_rate(bundle)
-    rows = [
+    return [
         Figure(
             f"import of the largest Synthea bundle ({count} resources), everything on",
             f"{rate:,.0f} resources/s ({rates[0]:,.0f} as the very first import)",
@@ -128,7 +129,12 @@ def _imports(node: ThrowawayNode, bundle: Path) -> list[Figure]:
             rate >= 1500,
         )
     ]
-    return rows + _apple(node, subject)
+
+
+def measure_phone() -> list[Figure]:
+    with serve_throwaway() as node:
+        made = node.operate("subject add", name=None, gender=None, birth_date=None)
+        return _apple(node, made["id"])
 
 
 def _apple(node: ThrowawayNode, subject: str) -> list[Figure]:
@@ -150,7 +156,7 @@ def _apple(node: ThrowawayNode, subject: str) -> list[Figure]:
         ),
         Figure("the same again, nothing new", f"{accepted / again:,.0f} records/s", "-", "-", True),
         Figure(
-            "peak memory of the whole node after it", f"{peak:.0f} MB", "-", "≤ 200 MB", peak <= 200
+            "peak memory of the whole node in it", f"{peak:.0f} MB", "-", "≤ 200 MB", peak <= 200
         ),
     ]
 

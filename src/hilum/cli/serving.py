@@ -27,6 +27,7 @@ from hilum.exchange.datadir import DataDirectory, Lock
 from hilum.exchange.demo import fill_with_family
 from hilum.exchange.events import report
 from hilum.exchange.steps import BackgroundSteps
+from hilum.exchange.warming import warm_up
 from hilum.exchange.wiring import initialise, open_node
 from hilum.portal.app import build_portal
 
@@ -99,12 +100,13 @@ async def _serve(node: Node, directory: DataDirectory, host: str, port: int) -> 
     gc.collect()
     gc.freeze()
     click.echo(f"Hilum serves http://localhost:{port}  (data in {directory.root})", err=True)
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
     halted = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, halted}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     listener.close()
     server.stop()  # type: ignore[no-untyped-call]  # granian types nothing here
-    for task in (serving, steps):
+    for task in (serving, steps, warming):
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait_for(task, timeout=10)
     directory.socket.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from hilum.errors import (
 )
 from hilum.exchange import people
 from hilum.exchange.browsing import load_person
+from hilum.exchange.disk import disk_errors
 from hilum.portal import front, looked, measurements, record, sharing
 from hilum.portal.assets import Assets
 from hilum.portal.language import choose_language, load_language
@@ -139,7 +140,8 @@ class _Portal:
         if ask.session is None and not public:
             return _ask_to_sign_in(request)
         try:
-            response = page(ask)
+            with disk_errors():
+                response = page(ask)
         except HilumError as error:
             response = _problem(ask, error)
         if request.query_params.get("lang") == ask.language.locale:
