@@ -132,7 +132,7 @@ def scope_words(language: Language, types: Sequence[str]) -> str:
         types: FHIR types; empty for all.
     """
     if not types:
-        return language.say("everything in your record")
+        return language.say("your record")
     groups, left = group_of_types(list(types))
     said = [language.say(GROUPS[name][0]) for name in groups]
     said += [language.say(TYPES[kind]) if kind in TYPES else kind for kind in left]
