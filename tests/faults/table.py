@@ -73,6 +73,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     ),
     "export": (
         "fsync exchange.moving:export",
+        "commit exchange.moving:_write_receipt",
         "replace exchange.moving:export",
     ),
     "seal": (

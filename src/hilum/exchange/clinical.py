@@ -285,8 +285,13 @@ def _store(target: _Target, operations: Sequence[Operation]) -> None:
             target.report.refuse(
                 f"{target.name} {operation.entry.place}", "its id is taken elsewhere"
             )
-        elif outcome == "duplicate":
+        elif outcome in {"duplicate", "kept"}:
             target.report.duplicate += 1
+            if outcome == "kept":
+                target.report.note(
+                    f"{target.name} {operation.entry.place}",
+                    "differs from the shared directory's, which stands (import it with --directory)",
+                )
         else:
             target.report.accepted += 1
         _note_dangling(target, operation, resource)
@@ -312,7 +317,7 @@ def _check_home(target: _Target, resource: Resource) -> None:
 def _write(
     target: _Target, conn: Connection, ready: Sequence[tuple[Operation, Resource, int]]
 ) -> list[str]:
-    """Write a group in one commit; per entry ``accepted``, ``duplicate`` or ``refused``.
+    """Write a group in one commit; per entry ``accepted``, ``duplicate``, ``kept`` or ``refused``.
 
     Raises:
         MalformedInputError: the store changed under the import.
@@ -331,6 +336,8 @@ def _write(
             outcomes.append("refused")
         elif _same(target, conn, home, resource, name):
             outcomes.append("duplicate")
+        elif home == DIRECTORY != target.cid:
+            outcomes.append("kept")  # one person's file does not rewrite what all records share
         else:
             changes.append(Update(home, resource, name, seg))
             outcomes.append("accepted")
@@ -349,7 +356,7 @@ def _same(
     stored = target.node.record.read(conn, access, resource.type, name)
     if stored is None:
         return False
-    return _content(stored.body) == _content(resource.raw) or home == DIRECTORY != target.cid
+    return _content(stored.body) == _content(resource.raw)
 
 
 def _content(body: bytes) -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hilum.identity.session import Session
     from hilum.record.access import Action
 
-__all__ = ["DUTY_BITS", "OWN_LABEL", "Disclosed", "draft_receipt"]
+__all__ = ["DUTY_BITS", "OWN_LABEL", "Disclosed", "draft_receipt", "label_of"]
 
 OWN_LABEL = "subject"
 """How the subject's own reads are labelled."""
@@ -111,19 +111,20 @@ def _parties(
 ) -> tuple[Party | None, Party | None, Party | None]:
     if reader is None:
         return Party(grantee_of(reference), OWN_LABEL), None, None
-    party = Party(grantee_of(reference), _label(reader.name))
+    party = Party(grantee_of(reference), label_of(reader.name))
     if reader.kind is ReaderKind.ORGANIZATION:
         return None, None, party
     organisation = None
     if reader.organization is not None:
         named = f"Organization/{reader.organization}"
-        organisation = Party(grantee_of(named), _label(reader.organization))
+        organisation = Party(grantee_of(named), label_of(reader.organization))
     if reader.kind is ReaderKind.CLIENT:
         return None, party, organisation
     return party, None, organisation
 
 
-def _label(text: str) -> str:
+def label_of(text: str) -> str:
+    """Return a name cut to what a receipt's label may hold, 200 bytes of UTF-8."""
     return text.encode()[:MAX_LABEL].decode("utf-8", "ignore")
 
 

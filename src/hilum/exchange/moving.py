@@ -23,12 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hilum.base import merkle
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
+from hilum.consent.decision import Duty
 from hilum.consent.directive import DirectiveStatus
+from hilum.consent.terms import ALL_SEGMENTS
 from hilum.errors import ConflictError, MalformedInputError, UnavailableError
+from hilum.exchange.disclosing import DUTY_BITS, label_of
 from hilum.exchange.node import DIRECTORY
 from hilum.exchange.payloads import EXPORT_MANIFEST
 from hilum.exchange.people import compartment_of
+from hilum.identity.reader import grantee_of
+from hilum.journal.model import Draft, Facts, Outcome, Party, ReceiptAction
 from hilum.journal.receipt import parse_receipt
 from hilum.ledger.cell import Rule
 from hilum.ledger.model import Opening
@@ -71,6 +77,9 @@ class _Line(msgspec.Struct):
 def export(node: Node, *, subject: str, output: str) -> dict[str, Any]:
     """Write a subject's whole record to a zip; returns ``{"file", "bytes", …counts}``.
 
+    The receipt of it names the custodian and is on disk before the file is in its place; it is not
+    part of the file.
+
     Raises:
         MalformedInputError: no such subject.
         UnavailableError: the file cannot be written.
@@ -107,7 +116,11 @@ def export(node: Node, *, subject: str, output: str) -> dict[str, Any]:
             archive.writestr(EXPORT_MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        _write_receipt(node, cid, digests, sum(counts.values()))
         temporary.replace(path)
+    except UnavailableError:
+        temporary.unlink(missing_ok=True)
+        raise
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UnavailableError(
@@ -116,6 +129,24 @@ def export(node: Node, *, subject: str, output: str) -> dict[str, Any]:
     finally:
         conn.execute("rollback")
     return {"file": str(path), "bytes": path.stat().st_size, **counts}
+
+
+def _write_receipt(node: Node, cid: CompartmentId, digests: dict[str, str], count: int) -> None:
+    """Tell the subject that the custodian took the record out; the digest is over the zip's members."""
+    facts = Facts(
+        at_unix_ms=node.clock(),
+        purpose="PATRQT",
+        action=ReceiptAction.EXPORT,
+        outcome=Outcome.PERMIT,
+        credential=bytes(32),
+        organisation=Party(grantee_of(node.custodian.did), label_of(node.settings.custodian)),
+        batch=node.batch,
+        digest=merkle.root([bytes.fromhex(digests[name]) for name in sorted(digests)]),
+        count=count,
+        segments=ALL_SEGMENTS,
+        duties=DUTY_BITS[Duty.RECEIPT],
+    )
+    node.writer.append_now(Draft(cid, facts))
 
 
 def _write(archive: zipfile.ZipFile, name: str, lines: Iterable[bytes]) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hilum.base.ids import CompartmentId, UnixMs
 from hilum.consent.asking import HISTORY, READ, SEARCH
 from hilum.consent.decision import Decision
@@ -25,7 +27,7 @@ from hilum.exchange.answering import (
     whose,
 )
 from hilum.exchange.auditing import AUDIT_TYPE, read_audit
-from hilum.exchange.disclosing import draft_receipt
+from hilum.exchange.disclosing import Disclosed, draft_receipt
 from hilum.exchange.searching import find
 from hilum.record.change import Gone, Row
 from hilum.record.query import (
@@ -191,7 +193,8 @@ def series_summary(node: Node, session: Session) -> list[SeriesSummary]:
     cid = _own_compartment(node, conn, session)
     decision, access = ask(node, conn, session, cid, SEARCH, now)
     found = node.series.summary(conn, access)
-    _write_summary_receipt(node, session, (cid, decision, now), len(found))
+    shown = [(msgspec.json.encode(each), each.series.seg) for each in found]
+    _write_summary_receipt(node, session, (cid, decision, now), shown)
     return found
 
 
@@ -209,15 +212,16 @@ def series_window(
     points = node.series.window(
         conn, access, sid, t_from=t_from, t_until=t_until, max_points=max_points
     )
-    _write_summary_receipt(node, session, (cid, decision, now), len(points))
+    seg = next((one.seg for found, one in node.series.series_of(conn, access) if found == sid), 0)
+    shown = [(msgspec.json.encode(point), seg) for point in points]
+    _write_summary_receipt(node, session, (cid, decision, now), shown)
     return points
 
 
 def _write_summary_receipt(
-    node: Node, session: Session, asked: tuple[CompartmentId, Decision, UnixMs], count: int
+    node: Node, session: Session, asked: tuple[CompartmentId, Decision, UnixMs], shown: Disclosed
 ) -> None:
     cid, decision, now = asked
-    disclosed = [(b"series", 0)] * count
     node.writer.append_now(
         draft_receipt(
             node,
@@ -226,7 +230,7 @@ def _write_summary_receipt(
             cid=chain_of(cid),
             action=SEARCH,
             decision=decision,
-            disclosed=disclosed,
+            disclosed=shown,
             now=now,
         )
     )
