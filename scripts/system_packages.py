@@ -11,7 +11,11 @@ import shutil
 import subprocess
 import sys
 
-PACKAGES = {"chromium": "chromium", "wrk": "wrk"}
+PACKAGES = {
+    "chromium": "chromium",
+    "wrk": "wrk",
+    "/usr/lib/postgresql/15/bin/postgres": "postgresql-15",
+}
 """Command that must be there → Debian package that brings it."""
 
 
