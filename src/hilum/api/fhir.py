@@ -7,33 +7,28 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hilum.api.bundles import entity_headers, history_bundle, search_bundle, url_of
+from hilum.api.bundles import entity_headers, history_bundle, url_of
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
 from hilum.api.paging import PAGE, read_page, write_page
 from hilum.api.routes import Interaction, find_interaction
+from hilum.api.searching import SearchRoutes, deliver
 from hilum.api.transactions import run_bundle
 from hilum.api.wire import (
     FHIR_JSON,
-    FORM_KINDS,
     Receive,
     Request,
     Response,
-    parse_query_string,
     read_body,
 )
 from hilum.errors import HilumError, MalformedInputError
 from hilum.exchange import contributing
-from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
 from hilum.exchange.reading import (
-    Answer,
-    find,
     look_up,
     look_up_deletion,
     look_up_history,
     look_up_version,
 )
 from hilum.record.outcome import Issue, Severity, outcome
-from hilum.record.query import Query, parse_query
 from hilum.record.types import is_resource_type
 
 if TYPE_CHECKING:
@@ -62,11 +57,12 @@ class FhirRoutes:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
         self._acts: dict[Interaction, _Act] = {
             Interaction.BUNDLE: self._run_bundle,
-            Interaction.SEARCH: self._search_by_url,
-            Interaction.SEARCH_BY_POST: self._search_by_body,
+            Interaction.SEARCH: self._searches.by_url,
+            Interaction.SEARCH_BY_POST: self._searches.by_body,
             Interaction.CREATE: self._create,
             Interaction.READ: self._read,
             Interaction.UPDATE: self._update,
@@ -132,17 +128,9 @@ class FhirRoutes:
 
     # -- reads ---------------------------------------------------------------------------------------
 
-    async def _deliver(self, answer: Answer) -> Answer:
-        """Wait until the receipts are on disk; only then may a byte leave."""
-        append = self._node.writer.append
-        waits = [append(draft) for draft in answer.drafts]
-        for wait in waits:
-            await wait
-        return answer
-
     async def _read(self, request: Request, _receive: Receive, session: Session) -> Response:
         kind, own_id = request.path
-        answer = await self._deliver(look_up(self._node, session, kind, own_id))
+        answer = await deliver(self._node, look_up(self._node, session, kind, own_id))
         if not answer.rows:
             gone = look_up_deletion(self._node, session, kind, own_id)
             return ABSENT if gone is None else _gone()
@@ -156,7 +144,7 @@ class FhirRoutes:
         if not _VERSION.match(version):
             return ABSENT
         answer, gone = look_up_version(self._node, session, kind, own_id, int(version))
-        await self._deliver(answer)
+        await deliver(self._node, answer)
         if answer.rows:
             return Response(200, answer.rows[0].body, (_JSON, *entity_headers(answer.rows[0])))
         return ABSENT if gone is None else _gone()
@@ -171,7 +159,7 @@ class FhirRoutes:
             before = read_page(self._node.paging_key, token, context=context)[0]
         limit = _count(pairs)
         found = look_up_history(self._node, session, kind, own_id, limit=limit, before=before)
-        await self._deliver(found)
+        await deliver(self._node, found)
         if not found.rows and before is None:
             return ABSENT
         name = f"{kind}/{own_id}/_history"
@@ -185,47 +173,6 @@ class FhirRoutes:
         body = history_bundle(
             request.base, found.rows, methods,
             self_url=url_of(request.base, name, pairs), next_url=next_url,
-        )  # fmt: skip
-        return Response(200, body)
-
-    async def _search_by_url(
-        self, request: Request, _receive: Receive, session: Session
-    ) -> Response:
-        return await self._search(request, session, request.query)
-
-    async def _search_by_body(
-        self, request: Request, receive: Receive, session: Session
-    ) -> Response:
-        body = await read_body(request, receive, kinds=FORM_KINDS)
-        return await self._search(request, session, [*request.query, *parse_query_string(body)])
-
-    async def _search(
-        self, request: Request, session: Session, pairs: Sequence[tuple[str, str]]
-    ) -> Response:
-        kind = request.path[0]
-        token = next((value for name, value in pairs if name == PAGE), None)
-        asked = [pair for pair in pairs if pair[0] != PAGE]
-        strict = b"handling=strict" in request.headers.get(b"prefer", b"")
-        query = _understand(kind, asked, strict=strict)
-        applied = list(query.applied)
-        context = b"|".join((session.token_hash, kind.encode(), repr(applied).encode()))
-        after = None
-        if token is not None:
-            after = read_page(self._node.paging_key, token, context=context)
-        if query.count > _INLINE or len(applied) > _INLINE:
-            found = await asyncio.to_thread(find, self._node, session, query, after=after)
-        else:
-            found = find(self._node, session, query, after=after)
-        await self._deliver(found)
-        next_url = None
-        if found.following is not None:
-            page = write_page(self._node.paging_key, found.following, context=context)
-            next_url = url_of(request.base, kind, [*applied, (PAGE, page)])
-        whole = found.following is None and after is None
-        body = search_bundle(
-            request.base, found.rows,
-            self_url=url_of(request.base, kind, applied), next_url=next_url,
-            total=found.total if found.total is not None else len(found.rows) if whole else None,
         )  # fmt: skip
         return Response(200, body)
 
@@ -245,40 +192,10 @@ class FhirRoutes:
     ) -> Response:
         """Answer an unknown or expired token as if nothing were there, with a hint for its holder."""
         hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
-        pairs = request.query
-        if asked is Interaction.SEARCH_BY_POST:
-            body = await read_body(request, receive, kinds=FORM_KINDS)
-            pairs = [*pairs, *parse_query_string(body)]
-        elif asked is not Interaction.SEARCH:
+        found = await self._searches.as_if_nothing(asked, request, receive)
+        if found is None:
             return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
-        kind = request.path[0]
-        if not is_resource_type(kind):
-            return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
-        query = _understand(kind, [pair for pair in pairs if pair[0] != PAGE], strict=False)
-        found = search_bundle(
-            request.base, (), next_url=None, total=0,
-            self_url=url_of(request.base, kind, list(query.applied)),
-        )  # fmt: skip
         return Response(200, found, (_JSON, hint))
-
-
-_INLINE = 50
-"""Searches for more than this run in a thread, so that one large page does not hold the others up."""
-
-
-def _understand(kind: str, pairs: Sequence[tuple[str, str]], *, strict: bool) -> Query:
-    if kind == AUDIT_TYPE:
-        unknown = [name for name, _value in pairs if name.partition(":")[0] not in _AUDIT_NAMES]
-        if unknown and strict:
-            raise MalformedInputError(
-                "unknown-parameter", "search parameter not supported", where="query",
-                hint="see /fhir/metadata",
-            )  # fmt: skip
-        pairs = [pair for pair in pairs if pair[0] not in unknown]
-    return parse_query(kind, list(pairs), strict=strict)
-
-
-_AUDIT_NAMES = frozenset({*AUDIT_PARAMETERS, "_count", "_format", "_pretty"})
 
 
 def _count(pairs: Sequence[tuple[str, str]]) -> int:
