@@ -105,7 +105,7 @@ def _proof(node: Node, facts: Facts) -> Iterator[str]:
 
 
 def _resource(node: Node, facts: Facts, ack: dict[str, Any]) -> bool:
-    own = session(node, facts["own"])
+    own = session(node, facts[ack.get("by", "own")])
     answer, _gone = look_up_version(node, own, ack["type"], ack["id"], ack["ver"])
     bodies = [row.body for row in answer.rows]
     return len(bodies) == 1 and ack["sha"] in {None, usecases.digest(bodies[0])}

@@ -22,6 +22,10 @@ POINTS: dict[str, tuple[str, ...]] = {
     "update": ("commit exchange.contributing:write",),
     "delete": ("commit exchange.contributing:write",),
     "transaction": ("commit exchange.contributing:write",),
+    "enrolment": (
+        "commit vault.adapters.keyfile:SqliteKeyStore._change",
+        "commit exchange.enrolling:enrol",
+    ),
     "subject add": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.people:add_subject",

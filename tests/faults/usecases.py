@@ -132,11 +132,11 @@ def _export_from_elsewhere(root: Path, facts: Facts) -> None:
         operate(node, "export", subject=who, output=facts["zip"])
 
 
-def add_reader(node: Node, name: str) -> str:
+def add_reader(node: Node, name: str, role: str = "physician") -> str:
     return str(
-        operate(
-            node, "reader add", name=name, kind="organization", role="physician", organization=None
-        )["id"]
+        operate(node, "reader add", name=name, kind="organization", role=role, organization=None)[
+            "id"
+        ]
     )
 
 
@@ -151,6 +151,7 @@ def _fill(node: Node, facts: Facts) -> None:
     facts["clinic"] = token(node, reader=reader, purpose="TREAT")
     facts["urgent"] = token(node, reader=reader, purpose="ETREAT")
     facts["own"] = token(node, subject=who)
+    facts["desk"] = token(node, reader=add_reader(node, "Desk", "registrar"), purpose="TREAT")
     granted = operate(node, "grant", subject=who, reader=reader, purpose="TREAT")
     facts["directive"] = granted["directive"]
     own = session(node, facts["own"])
@@ -259,6 +260,28 @@ def transaction(node: Node, facts: Facts, ack: Ack) -> None:
     ack(kind="receipts", more=3)
 
 
+def enrol(node: Node, facts: Facts, ack: Ack) -> None:
+    url = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    entries = [
+        {
+            "fullUrl": url if each["resourceType"] == "Patient" else None,
+            "resource": each,
+            "request": {"method": "POST", "url": each["resourceType"]},
+        }
+        for each in (
+            {"resourceType": "Patient"},
+            {**observation("nobody", 65), "subject": {"reference": url}},
+        )
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    desk = session(node, facts["desk"])
+    answer = run_bundle(node, desk, json.dumps(bundle).encode(), "http://localhost/fhir")
+    for each in json.loads(answer.body)["entry"]:
+        kind, name = each["response"]["location"].split("/")[:2]
+        ack(kind="resource", type=kind, id=name, ver=1, sha=None, by="desk")
+    ack(kind="receipts", more=1)
+
+
 def add_subject(node: Node, facts: Facts, ack: Ack) -> None:
     made = operate(node, "subject add", name="Ada Example", gender=None, birth_date=None)
     ack(kind="subject", id=made["id"])
@@ -355,6 +378,7 @@ CASES = {
     "update": Case(update),
     "delete": Case(delete, settled=frozenset({"absent"})),
     "transaction": Case(transaction, settled=frozenset({"absent"})),
+    "enrolment": Case(enrol),
     "subject add": Case(add_subject),
     "reader add": Case(add_a_reader),
     "token": Case(issue_token),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,6 +23,7 @@ from hilum.exchange.contributing import (
     prepare_update,
     write,
 )
+from hilum.exchange.enrolling import Arrival, enrol, enrols
 from hilum.exchange.people import new_uuid
 from hilum.exchange.reading import deliver, find, look_up
 from hilum.record.bundle import Bundle, Operation, conditional_references, parse_bundle, plan
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from hilum.record.change import Version
 
 __all__ = ["run_bundle"]
+
+T = TypeVar("T")
 
 _WRITES = frozenset({"POST", "PUT", "DELETE"})
 
@@ -90,8 +95,11 @@ def _run_transaction(
     node: Node, session: Session, operations: list[Operation], base: str, answers: dict[int, bytes]
 ) -> None:
     writes = [each for each in operations if each.entry.method in _WRITES]
-    prepared = [_at(each, lambda e=each: _prepare(node, session, e)) for each in writes]
-    versions = write(node, session, prepared) if prepared else []
+    if enrols(session, [(each.entry.method or "", each.entry.type) for each in writes]):
+        versions = enrol(node, session, [_at(each, partial(_arrival, each)) for each in writes])
+    else:
+        prepared = [_at(each, partial(_prepare, node, session, each)) for each in writes]
+        versions = write(node, session, prepared) if prepared else []
     for operation, version in zip(writes, versions, strict=True):
         answers[operation.entry.index] = _written(operation, version)
     for operation in operations:
@@ -102,19 +110,26 @@ def _run_transaction(
                 answers[operation.entry.index] = _refused(error)
 
 
-def _at(operation: Operation, act: object) -> Prepared:
+def _at(operation: Operation, act: Callable[[], T]) -> T:
     """Run a preparation so that its errors name the entry.
 
     Raises:
         MalformedInputError: what the preparation raised, with the entry's place.
     """
     try:
-        return act()  # type: ignore[operator,no-any-return]  # a thunk
+        return act()
     except MalformedInputError as error:
         inner = f".resource ({error.where})" if error.where else ""
         raise MalformedInputError(
             error.code, error.why, where=f"{operation.entry.place}{inner}", hint=error.hint
         ) from None
+
+
+def _arrival(operation: Operation) -> Arrival:
+    resource, seg = examine(operation.body or b"", type=operation.entry.type)
+    if operation.id is None:
+        raise MalformedInputError("not-supported", "conditional entries are not supported")
+    return Arrival(resource, seg, operation.id, operation.entry.place)
 
 
 def _run_one(node: Node, session: Session, operation: Operation, base: str) -> bytes:

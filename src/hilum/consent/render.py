@@ -29,7 +29,7 @@ from hilum.identity.purpose import ALL_PURPOSES, PURPOSE_SYSTEM, purpose_codes
 from hilum.record.access import ANY_TYPE, Action
 from hilum.record.types import type_names
 
-__all__ = ["render_consent"]
+__all__ = ["recorded_frame", "render_consent"]
 
 
 def render_consent(directive: Directive, *, organization: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,15 +60,41 @@ def render_consent(directive: Directive, *, organization: Mapping[str, Any]) -> 
     return consent
 
 
+def recorded_frame(
+    subject: str, *, at: UnixMs, recorder: str, organization: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the frame of a consent that somebody else wrote down for the subject.
+
+    Args:
+        subject: whose record.
+        at: when.
+        recorder: FHIR reference of who wrote it down.
+        organization: Reference to the custodian.
+
+    Returns:
+        What the Consent says beside its provisions: performed by the recorder and not yet verified
+        with the patient. Source: HL7 FHIR R4, Consent.performer, Consent.verification.
+    """
+    frame = _said_by(subject, recorder, at, organization)
+    return {**frame, "verification": [{"verified": False}]}
+
+
 def _frame(directive: Directive, organization: Mapping[str, Any]) -> dict[str, Any]:
-    period = render_period(directive.created_unix_ms, None)
-    patient = {"reference": f"Patient/{directive.subject}"}
+    patient = f"Patient/{directive.subject}"
+    return _said_by(directive.subject, patient, directive.created_unix_ms, organization)
+
+
+def _said_by(
+    subject: str, performer: str, at: UnixMs, organization: Mapping[str, Any]
+) -> dict[str, Any]:
+    period = render_period(at, None)
+    patient = {"reference": f"Patient/{subject}"}
     return {
         "scope": _concept(SCOPE),
         "category": [_concept(CATEGORY)],
         "patient": patient,
         "dateTime": "" if period is None else period["start"],
-        "performer": [patient],
+        "performer": [{"reference": performer}],
         "organization": [dict(organization)],
         "policy": [{"uri": "urn:hilum:terms:1"}],
     }

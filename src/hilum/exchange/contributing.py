@@ -19,6 +19,7 @@ from hilum.consent.fhir import parse_consent
 from hilum.consent.label import label
 from hilum.errors import AccessDeniedError, ConflictError, MalformedInputError
 from hilum.exchange.disclosing import draft_receipt
+from hilum.exchange.enrolling import Arrival, enrol, enrols
 from hilum.exchange.node import NODE_CHAIN
 from hilum.exchange.people import new_uuid
 from hilum.exchange.sharing import adopt, end_directive
@@ -93,6 +94,8 @@ def create(node: Node, session: Session, type: str, body: bytes) -> Version:
         UnavailableError: the disk refuses.
     """
     resource, seg = examine(body, type=type)
+    if enrols(session, [("POST", type)]):
+        return enrol(node, session, [Arrival(resource, seg, FhirId(new_uuid(node)), type)])[0]
     return write(node, session, [prepare_create(node, session, resource, seg)])[0]
 
 
