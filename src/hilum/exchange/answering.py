@@ -16,8 +16,7 @@ from hilum.record.change import Row
 from hilum.signals.identity import parse_reading_id
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
     from hilum.journal.model import Draft

@@ -19,9 +19,8 @@ from hilum.record.types import type_number
 from hilum.signals.answers import Filter
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from hilum.base.ids import CompartmentId
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.journal.model import StoredReceipt
     from hilum.record.access import Access

@@ -13,10 +13,10 @@ from hilum.exchange.node import GENESIS
 from hilum.journal.chain import verify_chain
 from hilum.ledger.derive import Anchor, derive
 from hilum.ledger.genesis import parse_genesis
+from hilum.ledger.model import EVERY_BATCH
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
 
 __all__ = ["check"]
@@ -109,7 +109,7 @@ def _check_chain(node: Node, conn: Connection) -> Iterator[str]:
     derivation = derive(genesis, anchors)
     for skipped in derivation.skipped:
         yield f"an anchor at height {skipped.height} carries no valid batch ({skipped.reason})"
-    stored = node.ledger.batches(conn, limit=-1)
+    stored = node.ledger.batches(conn, limit=EVERY_BATCH)
     noted = sum(batch.height is not None for batch in stored)
     if not noted <= len(derivation.valid) <= len(stored):
         yield f"{len(derivation.valid)} batches are anchored, {noted} are noted as anchored"

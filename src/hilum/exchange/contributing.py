@@ -30,8 +30,7 @@ from hilum.record.resource import Resource, parse_resource
 from hilum.record.validate import validate
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
     from hilum.record.access import Access

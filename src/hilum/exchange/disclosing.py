@@ -21,9 +21,8 @@ from hilum.journal.model import (
 from hilum.journal.model import Outcome as ReceiptOutcome
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from hilum.base.ids import CompartmentId, UnixMs
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
     from hilum.record.access import Action

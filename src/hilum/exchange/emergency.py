@@ -16,8 +16,7 @@ from hilum.identity.purpose import EMERGENCY_PURPOSES
 from hilum.record.resource import format_instant
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
 

@@ -30,8 +30,7 @@ from hilum.record.resource import Resource, parse_resource
 from hilum.record.types import is_directory_type
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
     from hilum.journal.model import Draft

@@ -16,8 +16,7 @@ from hilum.exchange.people import compartment_of
 from hilum.vault.erasure import SealedSample, prove_shredded, verify_shredded
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
 
 __all__ = ["erase", "finish_erasures"]

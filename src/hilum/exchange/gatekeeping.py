@@ -11,9 +11,8 @@ from hilum.consent.gate import decide
 from hilum.identity.purpose import EMERGENCY_PURPOSES
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from hilum.base.ids import CompartmentId, UnixMs
+    from hilum.base.sql import Connection
     from hilum.consent.adapters.sqlite import SqliteDirectives
     from hilum.consent.emergency import EmergencyAccess
     from hilum.consent.policy import BasePolicy

@@ -45,8 +45,7 @@ from hilum.record.types import is_directory_type
 from hilum.vault.payload import Original
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.exchange.payloads import Payload
     from hilum.exchange.report import Report

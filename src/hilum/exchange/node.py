@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hilum.base.ids import CompartmentId, UnixMs
+from hilum.base.sql import Connection
 
 if TYPE_CHECKING:
     from hilum.bitcoin.adapters.embedded import EmbeddedChain
@@ -48,15 +48,15 @@ class Readers:
         connect: opens one.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._open: list[sqlite3.Connection] = []  # guarded by the lock; only for closing
+        self._open: list[Connection] = []  # guarded by the lock; only for closing
 
-    def connection(self) -> sqlite3.Connection:
+    def connection(self) -> Connection:
         """Return the calling thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        found: Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = self._local.connection = self._connect()
             with self._lock:
@@ -117,7 +117,7 @@ class Node:
     _chain_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def conn(self) -> sqlite3.Connection:
+    def conn(self) -> Connection:
         """The calling thread's reading connection."""
         return self.readers.connection()
 

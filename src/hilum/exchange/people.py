@@ -17,9 +17,8 @@ from hilum.record.resource import parse_resource
 from hilum.record.validate import validate
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from hilum.base.ids import CompartmentId
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
 

@@ -36,8 +36,7 @@ from hilum.record.query import (
 from hilum.signals.identity import is_reading_id
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
     from hilum.signals.model import Point, SeriesSummary

@@ -16,8 +16,7 @@ from hilum.ledger.cell import Rule
 from hilum.ledger.model import Change, Opening
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.ledger.model import StoredBatch
 

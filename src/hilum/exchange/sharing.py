@@ -28,8 +28,7 @@ from hilum.record.resource import parse_resource
 from hilum.record.types import type_mask, type_names
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
+    from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.reader import Reader
     from hilum.record.change import Version

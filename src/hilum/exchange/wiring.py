@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.base.ids import UnixMs
+from hilum.base.sql import Connection
 from hilum.bitcoin.adapters.embedded import EmbeddedChain
 from hilum.consent.adapters.sqlite import SCHEMA as DIRECTIVES_SCHEMA
 from hilum.consent.adapters.sqlite import SqliteDirectives
@@ -150,7 +151,7 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
     journal = SqliteJournal(custodian.public, keyring)
     policy = load_policy(settings.policy)
 
-    def append(conn: sqlite3.Connection, drafts: Sequence[Draft]) -> list[tuple[int, str]]:
+    def append(conn: Connection, drafts: Sequence[Draft]) -> list[tuple[int, str]]:
         return journal.append(conn, drafts, entropy=os.urandom)
 
     def forget() -> None:

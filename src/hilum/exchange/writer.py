@@ -22,6 +22,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from hilum.base.sql import Connection, DatabaseError
 from hilum.errors import UnavailableError
 from hilum.exchange.events import report
 
@@ -36,7 +37,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 R = TypeVar("R")
 
-Job = Callable[[sqlite3.Connection], T]
+Job = Callable[[Connection], T]
 
 
 class _Item(Generic[D, R]):
@@ -77,8 +78,8 @@ class Writer(Generic[D, R]):
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
-        append: Callable[[sqlite3.Connection, Sequence[D]], Sequence[R]],
+        connect: Callable[[], Connection],
+        append: Callable[[Connection, Sequence[D]], Sequence[R]],
         forget: Callable[[], None],
     ) -> None:
         self._connect = connect
@@ -175,7 +176,7 @@ class Writer(Generic[D, R]):
     def _run(self) -> None:
         try:
             conn = self._connect()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, DatabaseError, OSError):
             self._stopped.set()
             self._refuse_rest()
             return
@@ -196,7 +197,7 @@ class Writer(Generic[D, R]):
             item.error = UnavailableError(*_CLOSED)
         self._announce(rest)
 
-    def _serve(self, conn: sqlite3.Connection) -> None:
+    def _serve(self, conn: Connection) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -206,13 +207,13 @@ class Writer(Generic[D, R]):
             if self._closing:
                 return
 
-    def _commit(self, conn: sqlite3.Connection, group: Sequence[_Item[D, R]]) -> None:
+    def _commit(self, conn: Connection, group: Sequence[_Item[D, R]]) -> None:
         try:
             conn.execute("begin immediate")
             self._execute(conn, group)
             conn.execute("commit")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
+        except (sqlite3.Error, DatabaseError) as error:
+            with suppress(sqlite3.Error, DatabaseError):
                 if conn.in_transaction:
                     conn.execute("rollback")
             self._forget()
@@ -221,7 +222,7 @@ class Writer(Generic[D, R]):
                 item.error = _not_durable()
         self._announce(group)
 
-    def _execute(self, conn: sqlite3.Connection, group: Sequence[_Item[D, R]]) -> None:
+    def _execute(self, conn: Connection, group: Sequence[_Item[D, R]]) -> None:
         start = 0
         while start < len(group):
             end = start
@@ -234,7 +235,7 @@ class Writer(Generic[D, R]):
                 self._run_job(conn, group[start])
                 start += 1
 
-    def _run_drafts(self, conn: sqlite3.Connection, items: Sequence[_Item[D, R]]) -> None:
+    def _run_drafts(self, conn: Connection, items: Sequence[_Item[D, R]]) -> None:
         """Append a run of drafts; when that fails, each alone, so that one cannot refuse the others."""
         drafts = [item.draft for item in items if item.draft is not None]
         error = self._guard(conn, lambda: _give(items, self._append(conn, drafts)))
@@ -247,12 +248,12 @@ class Writer(Generic[D, R]):
         for item in items:
             self._run_drafts(conn, [item])
 
-    def _run_job(self, conn: sqlite3.Connection, item: _Item[D, R]) -> None:
+    def _run_job(self, conn: Connection, item: _Item[D, R]) -> None:
         job = item.job
         if job is not None:
             item.error = self._guard(conn, lambda: _give([item], [job(conn)]))
 
-    def _guard(self, conn: sqlite3.Connection, act: Callable[[], None]) -> Exception | None:
+    def _guard(self, conn: Connection, act: Callable[[], None]) -> Exception | None:
         """Act inside a savepoint; return why it was taken back, or None.
 
         Raises:
@@ -261,7 +262,7 @@ class Writer(Generic[D, R]):
         conn.execute("savepoint job")
         try:
             act()
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, DatabaseError):
             raise
         except Exception as error:  # noqa: BLE001 - the edge of the writer: every error goes to its caller
             conn.execute("rollback to job")

@@ -9,6 +9,7 @@ import msgspec
 from hilum.ledger.cell import Cell, Rule
 
 __all__ = [
+    "EVERY_BATCH",
     "Change",
     "KnownCell",
     "Opening",
@@ -17,6 +18,10 @@ __all__ = [
     "Submitted",
     "Witness",
 ]
+
+
+EVERY_BATCH = 1 << 62
+"""A limit that limits nothing."""
 
 
 class Status(IntEnum):

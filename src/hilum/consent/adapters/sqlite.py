@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
 
 from hilum.base.ids import UnixMs
+from hilum.base.sql import Connection
 from hilum.consent.directive import (
     Directive,
     DirectiveStatus,
@@ -80,7 +80,7 @@ class SqliteDirectives:
         self._seal = seal
         self._open = open
 
-    def add(self, conn: sqlite3.Connection, directive: Directive, *, cid: int) -> None:
+    def add(self, conn: Connection, directive: Directive, *, cid: int) -> None:
         """Keep a directive.
 
         Raises:
@@ -98,10 +98,9 @@ class SqliteDirectives:
             directive.id, cid, directive.created_unix_ms, directive.revoked_unix_ms,
             directive.cell, body,
         )  # fmt: skip
-        try:
-            conn.execute("insert into directive values(?,?,?,?,?,?)", row)
-        except sqlite3.IntegrityError:
-            raise ConflictError("directive-exists", "the directive is there already") from None
+        sql = "insert into directive values(?,?,?,?,?,?) on conflict do nothing"
+        if conn.execute(sql, row).rowcount != 1:
+            raise ConflictError("directive-exists", "the directive is there already")
         if directive.status is DirectiveStatus.ACTIVE:
             conn.executemany(
                 "insert into reader_access values(?,?,?)",
@@ -109,7 +108,7 @@ class SqliteDirectives:
             )
         self._count_up(conn, cid)
 
-    def revoke(self, conn: sqlite3.Connection, did: str, *, at: UnixMs) -> int | None:
+    def revoke(self, conn: Connection, did: str, *, at: UnixMs) -> int | None:
         """Revoke a directive; return its compartment, or None when no active one has the id."""
         row = conn.execute(
             "update directive set revoked=? where did=? and revoked is null returning cid",
@@ -121,11 +120,11 @@ class SqliteDirectives:
         self._count_up(conn, row[0][0])
         return int(row[0][0])
 
-    def set_cell(self, conn: sqlite3.Connection, did: str, *, cell: int) -> None:
+    def set_cell(self, conn: Connection, did: str, *, cell: int) -> None:
         """Note the index of the directive's ledger cell."""
         conn.execute("update directive set cell=? where did=?", (cell, did))
 
-    def find(self, conn: sqlite3.Connection, did: str) -> tuple[int, Directive] | None:
+    def find(self, conn: Connection, did: str) -> tuple[int, Directive] | None:
         """Return (compartment, directive), or None."""
         row = conn.execute(
             f"select {_DIRECTIVE} from directive where did=?",  # noqa: S608 - constant columns
@@ -133,7 +132,7 @@ class SqliteDirectives:
         ).fetchone()
         return None if row is None else (int(row[1]), self._directive(row))
 
-    def of_compartment(self, conn: sqlite3.Connection, cid: int) -> list[Directive]:
+    def of_compartment(self, conn: Connection, cid: int) -> list[Directive]:
         """Return every directive of the compartment, oldest first, revoked ones included."""
         rows = conn.execute(
             f"select {_DIRECTIVE} from directive where cid=? order by created, did",  # noqa: S608 - constant columns
@@ -141,7 +140,7 @@ class SqliteDirectives:
         ).fetchall()
         return [self._directive(row) for row in rows]
 
-    def active(self, conn: sqlite3.Connection, cid: int) -> list[Directive]:
+    def active(self, conn: Connection, cid: int) -> list[Directive]:
         """Return the active directives of the compartment, oldest first: what the gate reads."""
         rows = conn.execute(
             f"select {_DIRECTIVE} from directive where cid=? and revoked is null"  # noqa: S608 - constant columns
@@ -150,12 +149,12 @@ class SqliteDirectives:
         ).fetchall()
         return [self._directive(row) for row in rows]
 
-    def version(self, conn: sqlite3.Connection, cid: int) -> int:
+    def version(self, conn: Connection, cid: int) -> int:
         """Return the version of the compartment's directives and broken glass, from 0."""
         row = conn.execute("select v from directive_version where cid=?", (cid,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def compartments_for(self, conn: sqlite3.Connection, grantees: Iterable[bytes]) -> list[int]:
+    def compartments_for(self, conn: Connection, grantees: Iterable[bytes]) -> list[int]:
         """Return the compartments in which some active permit may name one of the grantees.
 
         A hint for reads across people; the gate still decides each.
@@ -168,17 +167,17 @@ class SqliteDirectives:
         )
         return [int(row[0]) for row in rows]
 
-    def count_use(self, conn: sqlite3.Connection, did: str, *, clause: int) -> int:
+    def count_use(self, conn: Connection, did: str, *, clause: int) -> int:
         """Count one use of a counted clause, in the caller's transaction; return how many there are."""
         row = conn.execute(
             "insert into directive_use values(?,?,1)"
-            " on conflict(did, clause) do update set used=used+1 returning used",
+            " on conflict(did, clause) do update set used=directive_use.used+1 returning used",
             (did, clause),
         ).fetchall()
         return int(row[0][0])
 
     def spent(
-        self, conn: sqlite3.Connection, directives: Iterable[Directive]
+        self, conn: Connection, directives: Iterable[Directive]
     ) -> frozenset[tuple[str, int]]:
         """Return (directive id, clause index) of the counted clauses that have no uses left."""
         found = set()
@@ -192,7 +191,7 @@ class SqliteDirectives:
                         found.add((directive.id, int(index)))
         return frozenset(found)
 
-    def add_emergency(self, conn: sqlite3.Connection, eid: str, access: EmergencyAccess) -> None:
+    def add_emergency(self, conn: Connection, eid: str, access: EmergencyAccess) -> None:
         """Keep broken glass under an id; the same id again replaces it (a widened access)."""
         cid = access.compartment
         body = self._seal(
@@ -206,7 +205,7 @@ class SqliteDirectives:
         self._count_up(conn, cid)
 
     def emergencies(
-        self, conn: sqlite3.Connection, cid: int, *, now: UnixMs
+        self, conn: Connection, cid: int, *, now: UnixMs
     ) -> tuple[EmergencyAccess, ...]:
         """Return the broken glass of the compartment that has not expired."""
         rows = conn.execute(
@@ -216,7 +215,7 @@ class SqliteDirectives:
         ).fetchall()
         return tuple(self._emergency(*row) for row in rows)
 
-    def to_review(self, conn: sqlite3.Connection) -> Iterator[tuple[str, EmergencyAccess]]:
+    def to_review(self, conn: Connection) -> Iterator[tuple[str, EmergencyAccess]]:
         """Yield (id, access) of broken glass that nobody has reviewed, oldest first."""
         rows = conn.execute(
             "select eid, cid, stage, body from emergency where reviewed is null order by opened, eid"
@@ -224,14 +223,14 @@ class SqliteDirectives:
         for row in rows:
             yield row[0], self._emergency(*row)
 
-    def review(self, conn: sqlite3.Connection, eid: str, *, at: UnixMs) -> bool:
+    def review(self, conn: Connection, eid: str, *, at: UnixMs) -> bool:
         """Note that broken glass was reviewed; tell whether that was due."""
         done = conn.execute(
             "update emergency set reviewed=? where eid=? and reviewed is null", (at, eid)
         )
         return done.rowcount > 0
 
-    def erase(self, conn: sqlite3.Connection, cid: int) -> int:
+    def erase(self, conn: Connection, cid: int) -> int:
         """Delete every row of the compartment; return how many directives there were."""
         conn.execute(
             "delete from directive_use where did in (select did from directive where cid=?)", (cid,)
@@ -242,7 +241,7 @@ class SqliteDirectives:
         self._count_up(conn, cid)
         return count
 
-    def export(self, conn: sqlite3.Connection, cid: int) -> Iterator[dict[str, Any]]:
+    def export(self, conn: Connection, cid: int) -> Iterator[dict[str, Any]]:
         """Yield JSON-able lines that `restore` takes back without loss."""
         for row in conn.execute(
             f"select {_DIRECTIVE} from directive where cid=? order by created, did",  # noqa: S608 - constant columns
@@ -264,7 +263,7 @@ class SqliteDirectives:
             }
 
     def restore(
-        self, conn: sqlite3.Connection, line: dict[str, Any], *, cid: int, cell: int | None = None
+        self, conn: Connection, line: dict[str, Any], *, cid: int, cell: int | None = None
     ) -> Directive:
         """Keep an exported directive in a compartment and return it.
 
@@ -296,9 +295,11 @@ class SqliteDirectives:
         clear = self._open(body, cid=cid, type_number=0, id=eid, ver=stage, seg=_SEGMENT)
         return decode_emergency(clear)
 
-    def _count_up(self, conn: sqlite3.Connection, cid: int) -> None:
+    def _count_up(self, conn: Connection, cid: int) -> None:
         conn.execute(
-            "insert into directive_version values(?,1) on conflict(cid) do update set v=v+1", (cid,)
+            "insert into directive_version values(?,1)"
+            " on conflict(cid) do update set v=directive_version.v+1",
+            (cid,),
         )
 
 

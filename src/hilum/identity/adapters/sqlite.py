@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 from hilum.base.ids import ReaderId, SubjectId, UnixMs
+from hilum.base.sql import Connection
 from hilum.errors import ConflictError
 from hilum.identity.reader import Reader, ReaderKind
 from hilum.identity.token import Token
@@ -31,29 +31,28 @@ _TOKEN = "hash, reader, subject, purpose, issued, expires, for_subject, revoked"
 class SqliteIdentity:
     """Readers, tokens and the node's own facts; every method takes the connection to use."""
 
-    def add_reader(self, conn: sqlite3.Connection, reader: Reader, *, at: UnixMs) -> None:
+    def add_reader(self, conn: Connection, reader: Reader, *, at: UnixMs) -> None:
         """Keep a new reader.
 
         Raises:
             ConflictError: when the id is taken.
         """
         row = (reader.id, reader.name, reader.kind.value, reader.role, reader.organization, at)
-        try:
-            conn.execute("insert into reader values(?,?,?,?,?,?)", row)
-        except sqlite3.IntegrityError:
-            raise ConflictError("reader-exists", "a reader has this id", where="reader") from None
+        sql = "insert into reader values(?,?,?,?,?,?) on conflict do nothing"
+        if conn.execute(sql, row).rowcount != 1:
+            raise ConflictError("reader-exists", "a reader has this id", where="reader")
 
-    def reader(self, conn: sqlite3.Connection, reader_id: str) -> Reader | None:
+    def reader(self, conn: Connection, reader_id: str) -> Reader | None:
         """Return the reader, or None."""
         row = conn.execute(f"select {_READER} from reader where id=?", (reader_id,)).fetchone()  # noqa: S608 - constant columns
         return None if row is None else _reader(row)
 
-    def readers(self, conn: sqlite3.Connection) -> Iterator[Reader]:
+    def readers(self, conn: Connection) -> Iterator[Reader]:
         """Yield every reader by id."""
         for row in conn.execute(f"select {_READER} from reader order by id"):  # noqa: S608 - constant columns
             yield _reader(row)
 
-    def add_token(self, conn: sqlite3.Connection, token: Token) -> None:
+    def add_token(self, conn: Connection, token: Token) -> None:
         """Keep a fresh token.
 
         Raises:
@@ -63,14 +62,11 @@ class SqliteIdentity:
             token.hash, token.reader, token.subject, token.purpose, token.issued_unix_ms,
             token.expires_unix_ms, token.for_subject, token.revoked_unix_ms,
         )  # fmt: skip
-        try:
-            conn.execute("insert into token values(?,?,?,?,?,?,?,?)", row)
-        except sqlite3.IntegrityError:
-            raise ConflictError("token-exists", "a token has this hash", where="token") from None
+        sql = "insert into token values(?,?,?,?,?,?,?,?) on conflict do nothing"
+        if conn.execute(sql, row).rowcount != 1:
+            raise ConflictError("token-exists", "a token has this hash", where="token")
 
-    def find(
-        self, conn: sqlite3.Connection, token_hash: bytes
-    ) -> tuple[Token, Reader | None] | None:
+    def find(self, conn: Connection, token_hash: bytes) -> tuple[Token, Reader | None] | None:
         """Return the token and the reader that holds it; the `lookup` of a session."""
         row = conn.execute(
             "select t.hash, t.reader, t.subject, t.purpose, t.issued, t.expires,"
@@ -82,34 +78,34 @@ class SqliteIdentity:
             return None
         return _token(row[:8]), None if row[8] is None else _reader(row[8:])
 
-    def tokens(self, conn: sqlite3.Connection) -> Iterator[Token]:
+    def tokens(self, conn: Connection) -> Iterator[Token]:
         """Yield every token, oldest first."""
         for row in conn.execute(f"select {_TOKEN} from token order by issued, hash"):  # noqa: S608 - constant columns
             yield _token(row)
 
-    def revoke_token(self, conn: sqlite3.Connection, token_hash: bytes, *, at: UnixMs) -> bool:
+    def revoke_token(self, conn: Connection, token_hash: bytes, *, at: UnixMs) -> bool:
         """Take a token back; tell whether one was in force."""
         done = conn.execute(
             "update token set revoked=? where hash=? and revoked is null", (at, token_hash)
         )
         return done.rowcount > 0
 
-    def purge_tokens(self, conn: sqlite3.Connection, *, before: UnixMs) -> int:
+    def purge_tokens(self, conn: Connection, *, before: UnixMs) -> int:
         """Delete tokens that expired before that instant; return how many."""
         return conn.execute("delete from token where expires<?", (before,)).rowcount
 
-    def erase(self, conn: sqlite3.Connection, subject: SubjectId) -> int:
+    def erase(self, conn: Connection, subject: SubjectId) -> int:
         """Delete every token that names the subject; return how many."""
         return conn.execute(
-            "delete from token where subject=?1 or for_subject=?1", (subject,)
+            "delete from token where subject=? or for_subject=?", (subject, subject)
         ).rowcount
 
-    def fact(self, conn: sqlite3.Connection, key: str) -> bytes | None:
+    def fact(self, conn: Connection, key: str) -> bytes | None:
         """Return a fact about the node (format version, genesis …), or None."""
         row = conn.execute("select value from node where key=?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def set_fact(self, conn: sqlite3.Connection, key: str, value: bytes) -> None:
+    def set_fact(self, conn: Connection, key: str, value: bytes) -> None:
         """Keep a fact about the node; a later value replaces it."""
         conn.execute(
             "insert into node values(?,?) on conflict(key) do update set value=excluded.value",

@@ -23,9 +23,8 @@ from hilum.journal.receipt import (
 )
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from hilum.base.ids import CompartmentId
+    from hilum.base.sql import Connection
 
 __all__ = ["SCHEMA", "ForeignReceipt", "KeptCheckpoint", "SqliteJournal", "Vault"]
 

@@ -9,7 +9,7 @@ from hilum.ledger.cell import parse_cell
 from hilum.ledger.model import Status, StoredBatch, Witness
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
+    from hilum.base.sql import Connection
 
 __all__ = ["BatchRows"]
 

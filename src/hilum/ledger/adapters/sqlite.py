@@ -23,14 +23,22 @@ from hilum.ledger.batch import (
 from hilum.ledger.cell import Cell
 from hilum.ledger.derive import Anchor, Skipped, follow
 from hilum.ledger.genesis import Genesis, ledger_id
-from hilum.ledger.model import Change, KnownCell, Opening, StoredBatch, Submitted, Witness
+from hilum.ledger.model import (
+    EVERY_BATCH,
+    Change,
+    KnownCell,
+    Opening,
+    StoredBatch,
+    Submitted,
+    Witness,
+)
 from hilum.ledger.operation import Kind, parse_operation
 from hilum.ledger.state import State, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from sqlite3 import Connection
 
+    from hilum.base.sql import Connection
     from hilum.ledger.keys import Signer
 
 __all__ = ["SCHEMA", "SqliteLedger"]
@@ -280,7 +288,7 @@ class SqliteLedger(BatchRows):
             One line per problem; none when all is well.
         """
         state, problems = State(self.ledger), []
-        for batch in self.batches(conn, limit=-1):
+        for batch in self.batches(conn, limit=EVERY_BATCH):
             height = batch.height or parse_record(batch.record).seen_height + 1
             outcome = follow(state, Anchor(height, batch.record, batch.data))
             if isinstance(outcome, Skipped):
@@ -337,7 +345,7 @@ class SqliteLedger(BatchRows):
         if self._sealed.batches > last:  # a sealing was rolled back
             self._sealed = State(self.ledger)
         root = None
-        for batch in self.batches(conn, after=self._sealed.batches, limit=-1):
+        for batch in self.batches(conn, after=self._sealed.batches, limit=EVERY_BATCH):
             for data in parse_data(batch.data):
                 apply(self._sealed, parse_operation(data), verify=trust_signature)
             record = parse_record(batch.record)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
+from hilum.base.sql import Connection
 from hilum.errors import HilumError
 from hilum.record.adapters.bodies import Bodies
 from hilum.record.adapters.layout import COLUMNS, INDEXES, Raw
@@ -21,7 +21,7 @@ _RESOURCES = (
 _HISTORY = _RESOURCES.replace("from resource", "from history")
 
 
-def list_problems(conn: sqlite3.Connection, bodies: Bodies, indexer: Indexer) -> Iterator[str]:
+def list_problems(conn: Connection, bodies: Bodies, indexer: Indexer) -> Iterator[str]:
     """Yield every row that does not follow from the opened bodies: its place, not its content."""
     known = {0} | {row[0] for row in conn.execute("select cid from compartment")}
     for table in ("resource", "history", *INDEXES):
@@ -32,9 +32,7 @@ def list_problems(conn: sqlite3.Connection, bodies: Bodies, indexer: Indexer) ->
         yield from _compartment(conn, cid, bodies, indexer)
 
 
-def _compartment(
-    conn: sqlite3.Connection, cid: int, bodies: Bodies, indexer: Indexer
-) -> Iterator[str]:
+def _compartment(conn: Connection, cid: int, bodies: Bodies, indexer: Indexer) -> Iterator[str]:
     expected: dict[str, set[tuple[int, ...]]] = {table: set() for table in INDEXES}
     for row in conn.execute(_RESOURCES, (cid,)):
         tree, problems = _version(row[:10], row[10:], bodies, indexer)

@@ -6,12 +6,12 @@ rollback would make wrong.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
+from hilum.base.sql import Connection
 from hilum.errors import ConflictError
 from hilum.record.access import Access, Action
 from hilum.record.adapters.bodies import Bodies, Seal
@@ -59,42 +59,39 @@ class SqliteRecord:
 
     # -- compartments ----------------------------------------------------------------------------
 
-    def create_compartment(
-        self, conn: sqlite3.Connection, subject: SubjectId, at: UnixMs
-    ) -> CompartmentId:
+    def create_compartment(self, conn: Connection, subject: SubjectId, at: UnixMs) -> CompartmentId:
         """Return the number of a new compartment, from 1.
 
         Raises:
             ConflictError: the subject has one.
         """
-        try:
-            cursor = conn.execute(
-                "insert into compartment(subject, created) values(?, ?)", (subject, at)
-            )
-        except sqlite3.IntegrityError:
-            raise ConflictError("subject-taken", "the subject has a record already") from None
-        return CompartmentId(int(cursor.lastrowid or 0))
+        made = conn.execute(
+            "insert into compartment(subject, created) values(?, ?) on conflict do nothing"
+            " returning cid",
+            (subject, at),
+        ).fetchall()
+        if not made:
+            raise ConflictError("subject-taken", "the subject has a record already")
+        return CompartmentId(made[0][0])
 
-    def compartment_of(self, conn: sqlite3.Connection, subject: str) -> CompartmentId | None:
+    def compartment_of(self, conn: Connection, subject: str) -> CompartmentId | None:
         """Return the compartment of a subject, or None."""
         row = conn.execute("select cid from compartment where subject = ?", (subject,)).fetchone()
         return CompartmentId(row[0]) if row else None
 
-    def subject_of(self, conn: sqlite3.Connection, cid: int) -> SubjectId | None:
+    def subject_of(self, conn: Connection, cid: int) -> SubjectId | None:
         """Return the subject of a compartment; None for the directory and for unknown numbers."""
         row = conn.execute("select subject from compartment where cid = ?", (cid,)).fetchone()
         return SubjectId(row[0]) if row else None
 
-    def subjects(self, conn: sqlite3.Connection) -> list[tuple[SubjectId, CompartmentId, UnixMs]]:
+    def subjects(self, conn: Connection) -> list[tuple[SubjectId, CompartmentId, UnixMs]]:
         """Return (subject, compartment, created) of all records, oldest first."""
         rows = conn.execute("select subject, cid, created from compartment order by cid")
         return [(SubjectId(s), CompartmentId(c), UnixMs(at)) for s, c, at in rows]
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def apply(
-        self, conn: sqlite3.Connection, changes: Sequence[Change], at: UnixMs
-    ) -> list[Version]:
+    def apply(self, conn: Connection, changes: Sequence[Change], at: UnixMs) -> list[Version]:
         """Make changes in their order; the caller's transaction makes them all or none.
 
         Args:
@@ -128,14 +125,14 @@ class SqliteRecord:
         self._writer.add(batch, version, tree_of(change, version), change.author)
         return version
 
-    def _update(self, conn: sqlite3.Connection, change: Update, at: UnixMs) -> Version:
+    def _update(self, conn: Connection, change: Update, at: UnixMs) -> Version:
         current = self._demand(conn, change.resource.type, change)
         version = stamped(change, current[1], current[4] + 1, at)
         self._writer.supersede(conn, current)
         self._writer.replace(conn, version, tree_of(change, version), change.author)
         return version
 
-    def _delete(self, conn: sqlite3.Connection, change: Delete, at: UnixMs) -> Version:
+    def _delete(self, conn: Connection, change: Delete, at: UnixMs) -> Version:
         current = self._demand(conn, change.type, change)
         buried = current[9] is None
         ver = current[4] if buried else current[4] + 1
@@ -148,7 +145,7 @@ class SqliteRecord:
         )  # fmt: skip
 
     @staticmethod
-    def _demand(conn: sqlite3.Connection, name: str, change: Update | Delete) -> Raw:
+    def _demand(conn: Connection, name: str, change: Update | Delete) -> Raw:
         current: Raw | None = conn.execute(_CURRENT, (type_number(name), change.id)).fetchone()
         if current is None or current[0] != change.cid:
             raise ConflictError("not-found", "there is no such resource to change")
@@ -156,9 +153,7 @@ class SqliteRecord:
             raise ConflictError("version-mismatch", "the resource has another version by now")
         return current
 
-    def restore_version(
-        self, conn: sqlite3.Connection, cid: CompartmentId, stored: StoredVersion
-    ) -> None:
+    def restore_version(self, conn: Connection, cid: CompartmentId, stored: StoredVersion) -> None:
         """Put one exported version back, byte for byte; versions of a resource come oldest first.
 
         Raises:
@@ -189,7 +184,7 @@ class SqliteRecord:
         else:
             self._writer.replace(conn, replace(version, rid=current[1]), tree, stored.author)
 
-    def erase(self, conn: sqlite3.Connection, cid: CompartmentId) -> int:
+    def erase(self, conn: Connection, cid: CompartmentId) -> int:
         """Delete a compartment with all its rows; return how many resources it had."""
         count = conn.execute("select count(*) from resource where cid = ?", (cid,)).fetchone()[0]
         for table in (*TABLES, "compartment"):
@@ -198,7 +193,7 @@ class SqliteRecord:
 
     # -- reading under an access -----------------------------------------------------------------
 
-    def locate(self, conn: sqlite3.Connection, type: str, id: str) -> Located | None:
+    def locate(self, conn: Connection, type: str, id: str) -> Located | None:
         """Return where a resource is, for the gate to know whose it is. Shows no content.
 
         Ungated: never tell a reader what it returns.
@@ -213,7 +208,7 @@ class SqliteRecord:
 
     def read(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         type: str,
         id: str,
@@ -228,7 +223,7 @@ class SqliteRecord:
 
     def gone(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         type: str,
         id: str,
@@ -243,7 +238,7 @@ class SqliteRecord:
 
     def vread(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         type: str,
         id: str,
@@ -266,7 +261,7 @@ class SqliteRecord:
         return self._bodies.row(row) if row[9] is not None else Gone(row[4], UnixMs(row[7]))
 
     def history(
-        self, conn: sqlite3.Connection, access: Access, type: str, id: str,
+        self, conn: Connection, access: Access, type: str, id: str,
         *, limit: int, before: int | None = None,
     ) -> list[Row]:  # fmt: skip
         """Return versions of a visible resource, newest first; a deletion has an empty body.
@@ -284,7 +279,7 @@ class SqliteRecord:
         return [self._bodies.row(row) for row in rows]
 
     def run(
-        self, conn: sqlite3.Connection, query: Query, accesses: Sequence[Access],
+        self, conn: Connection, query: Query, accesses: Sequence[Access],
         *, after: tuple[int, int] | None, limit: int,
     ) -> list[Row]:  # fmt: skip
         """Return visible resources that a query finds: newest clinical instant first, then rid.
@@ -318,9 +313,7 @@ class SqliteRecord:
 
     # -- for the custodian: export, check, count --------------------------------------------------
 
-    def export_versions(
-        self, conn: sqlite3.Connection, cid: CompartmentId
-    ) -> Iterator[StoredVersion]:
+    def export_versions(self, conn: Connection, cid: CompartmentId) -> Iterator[StoredVersion]:
         """Yield every version of a compartment, oldest first, deletions included."""
         rows = conn.execute(
             f"select {COLUMNS} from resource x where x.cid = ? union all"  # noqa: S608 - constant
@@ -340,7 +333,7 @@ class SqliteRecord:
                 author=author,
             )
 
-    def count_visible(self, conn: sqlite3.Connection, access: Access) -> dict[str, int]:
+    def count_visible(self, conn: Connection, access: Access) -> dict[str, int]:
         """Return how many current resources of each type an access lets be searched."""
         present = conn.execute(
             "select distinct type from resource where cid = ?", (access.compartment,)
@@ -356,7 +349,7 @@ class SqliteRecord:
                 found[type_name(number)] = int(count)
         return found
 
-    def count_types(self, conn: sqlite3.Connection, cid: int) -> dict[str, int]:
+    def count_types(self, conn: Connection, cid: int) -> dict[str, int]:
         """Return how many current resources of each type a compartment holds."""
         rows = conn.execute(
             "select type, count(*) from resource where cid = ? and body is not null group by type",
@@ -364,21 +357,21 @@ class SqliteRecord:
         )
         return {type_name(number): count for number, count in rows}
 
-    def count_rows(self, conn: sqlite3.Connection) -> dict[str, int]:
+    def count_rows(self, conn: Connection) -> dict[str, int]:
         """Return the number of rows of each table."""
         return {
             table: conn.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608 - constant
             for table in ("compartment", *TABLES)
         }
 
-    def check(self, conn: sqlite3.Connection) -> list[str]:
+    def check(self, conn: Connection) -> list[str]:
         """Re-derive all index rows and facts from the opened bodies; return what differs."""
         return list(list_problems(conn, self._bodies, self._indexer))
 
     # -- inside ----------------------------------------------------------------------------------
 
     def _versions(
-        self, conn: sqlite3.Connection, access: Access, where: tuple[str, str, str, int], limit: int
+        self, conn: Connection, access: Access, where: tuple[str, str, str, int], limit: int
     ) -> list[Raw]:
         name, own_id, condition, number = where
         kind = type_number(name)

@@ -65,7 +65,7 @@ def access_filter(
         [w for w in access.permits if w.types >> type_number & 1] if access.admits(action) else []
     )
     if not permits:
-        return f"{statement.text} and 0", tuple(statement.values)
+        return f"{statement.text} and false", tuple(statement.values)
     statement.add("and (")
     for index, window in enumerate(permits):
         statement.add("or (" if index else "(")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field
 
 from hilum.base.ids import UnixMs
+from hilum.base.sql import Connection
 from hilum.errors import ConflictError, MalformedInputError
 from hilum.record.adapters.bodies import Bodies
 from hilum.record.adapters.layout import INDEXES, Raw
@@ -16,7 +16,7 @@ from hilum.record.types import type_number
 
 __all__ = ["Batch", "Writer", "index_tuples", "stamped", "tree_of"]
 
-_INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
 _REPLACE = (
     "update resource set ver = ?, seg = ?, ts = ?, updated = ?, method = ?, codes = ?, parts = ?,"
     " authors = ?, encs = ?, body = ? where rid = ?"
@@ -74,7 +74,7 @@ class Writer:
         self._indexer = indexer
 
     @staticmethod
-    def batch(conn: sqlite3.Connection) -> Batch:
+    def batch(conn: Connection) -> Batch:
         """Return an empty batch that continues the row numbers."""
         highest = conn.execute("select max(rid) from resource").fetchone()[0]
         return Batch((highest or 0) + 1)
@@ -104,7 +104,7 @@ class Writer:
         batch.rid += 1
 
     @staticmethod
-    def flush(conn: sqlite3.Connection, batch: Batch) -> None:
+    def flush(conn: Connection, batch: Batch) -> None:
         """Write what was gathered.
 
         Raises:
@@ -112,16 +112,14 @@ class Writer:
         """
         if not batch.resources:
             return
-        try:
-            conn.executemany(_INSERT, batch.resources)
-        except sqlite3.IntegrityError:
-            raise ConflictError("id-taken", "a resource with this id exists already") from None
+        if conn.executemany(_INSERT, batch.resources).rowcount != len(batch.resources):
+            raise ConflictError("id-taken", "a resource with this id exists already")
         for table, rows in batch.indexes.items():
             conn.executemany(_ADD[table], rows)
             rows.clear()
         batch.resources.clear()
 
-    def supersede(self, conn: sqlite3.Connection, current: Raw) -> None:
+    def supersede(self, conn: Connection, current: Raw) -> None:
         """Move the current version to the history, and take its index rows away."""
         if current[9] is not None:
             body, _ = self._bodies.open(current)
@@ -130,9 +128,7 @@ class Writer:
                 conn.executemany(_DROP[table], tuples)
         conn.execute(_SUPERSEDE, (current[1],))
 
-    def replace(
-        self, conn: sqlite3.Connection, version: Version, tree: Tree, author: str | None
-    ) -> None:
+    def replace(self, conn: Connection, version: Version, tree: Tree, author: str | None) -> None:
         """Make a version the current one, after `supersede`."""
         rows = self._indexer.rows(tree)
         facts = self._indexer.facts(tree, rows, author)
@@ -145,7 +141,7 @@ class Writer:
             conn.executemany(_ADD[table], tuples)
 
     @staticmethod
-    def bury(conn: sqlite3.Connection, rid: int, ver: int, at: UnixMs) -> None:
+    def bury(conn: Connection, rid: int, ver: int, at: UnixMs) -> None:
         """Make a deletion the current version, after `supersede`; its facts stay."""
         conn.execute(_BURY, (ver, at, Method.DELETE, rid))
 

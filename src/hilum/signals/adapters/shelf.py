@@ -17,9 +17,9 @@ from hilum.signals.model import Series
 from hilum.signals.render import PANEL_CODINGS, codings_of
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
 
+    from hilum.base.sql import Connection
     from hilum.signals.model import Reading
 
 __all__ = ["Held", "Open", "Seal", "Shelf"]
@@ -79,7 +79,7 @@ class Shelf:
 
     def write_chunk(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         held: Held,
         place: tuple[int, int, int],
         readings: Sequence[Reading],
@@ -123,9 +123,7 @@ class Shelf:
         """Return the hashes of all codings of the series."""
         return {self._hash_code(system, code) for system, code in codings_of(series)}
 
-    def may_hold(
-        self, conn: sqlite3.Connection, cid: int, codes: Sequence[Sequence[Token]]
-    ) -> bool:
+    def may_hold(self, conn: Connection, cid: int, codes: Sequence[Sequence[Token]]) -> bool:
         """Tell whether series of a compartment could answer searched codes, without opening any.
 
         Args:
@@ -148,7 +146,7 @@ class Shelf:
                 return False
         return True
 
-    def enrol(self, conn: sqlite3.Connection, cid: int, series: Series, at: int) -> Held:
+    def enrol(self, conn: Connection, cid: int, series: Series, at: int) -> Held:
         """Return the stored series, made or brought up to the template that mapped it now."""
         key_hash = self.key_hash(cid, series)
         found = conn.execute(
@@ -165,7 +163,7 @@ class Shelf:
             self.write_series(conn, held, ver=ver + 1, at=at)
         return held
 
-    def write_series(self, conn: sqlite3.Connection, held: Held, *, ver: int, at: int) -> None:
+    def write_series(self, conn: Connection, held: Held, *, ver: int, at: int) -> None:
         """Write the row of a series and the hashes of its codings."""
         body = _META_VERSION + _encode_series(held.series)
         name = f"series-{held.sid}"
@@ -200,7 +198,7 @@ class Shelf:
         return _decode_series(body[1:])
 
 
-def _free_sid(conn: sqlite3.Connection, key_hash: bytes) -> int:
+def _free_sid(conn: Connection, key_hash: bytes) -> int:
     """A 31-bit number that a restored archive of another node hardly ever holds already."""
     sid = int.from_bytes(key_hash[:4], "big") >> 1
     while sid == 0 or conn.execute("select 1 from series where sid = ?", (sid,)).fetchone():

@@ -42,9 +42,9 @@ from hilum.signals.plotting import thin_out
 from hilum.signals.render import Origin, render_reading
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from hilum.base.sql import Connection
     from hilum.record.access import Access
     from hilum.signals.adapters.shelf import Held
     from hilum.signals.adapters.viewing import Opened
@@ -108,7 +108,7 @@ class SqliteSeries:
         index_key: bytes,
         hash_code: Callable[[str, str], int],
         hash_reference: Callable[[str], int],
-        subject_of: Callable[[sqlite3.Connection, int], str],
+        subject_of: Callable[[Connection, int], str],
     ) -> None:
         self._shelf = Shelf(seal, open, index_key, hash_code)
         self._viewer = Viewer(self._shelf, hash_reference)
@@ -116,7 +116,7 @@ class SqliteSeries:
 
     def place(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         cid: int,
         batch: Iterable[tuple[Series, Sequence[Reading]]],
         at: int,
@@ -145,7 +145,7 @@ class SqliteSeries:
 
     def _place_day(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         held: Held,
         when: tuple[int, int],
         work: tuple[Sequence[Reading], Placement],
@@ -169,12 +169,12 @@ class SqliteSeries:
             judge_day(outcome.readings, held.series.rules)
             self._shelf.write_chunk(conn, held, (day, ver + 1, at), outcome.readings)
 
-    def compartment_of(self, conn: sqlite3.Connection, sid: int) -> int | None:
+    def compartment_of(self, conn: Connection, sid: int) -> int | None:
         """Return the compartment of a series, for the gate to know whose it is; shows no content."""
         row = conn.execute("select cid from series where sid = ?", (sid,)).fetchone()
         return None if row is None else int(row[0])
 
-    def count(self, conn: sqlite3.Connection, cid: int) -> dict[str, int]:
+    def count(self, conn: Connection, cid: int) -> dict[str, int]:
         """Return how many series and readings a compartment holds."""
         row = conn.execute(
             "select count(distinct s.sid), coalesce(sum(c.count), 0) from series s"
@@ -183,13 +183,13 @@ class SqliteSeries:
         ).fetchone()
         return {"series": int(row[0]), "readings": int(row[1])}
 
-    def series_of(self, conn: sqlite3.Connection, access: Access) -> list[tuple[int, Series]]:
+    def series_of(self, conn: Connection, access: Access) -> list[tuple[int, Series]]:
         """Return (number, series) of which the access may show something, by display name."""
         visible = self._viewer.visible(conn, access)
         pairs = [(sid, seen.held.series) for sid, seen in visible.items()]
         return sorted(pairs, key=lambda pair: (pair[1].display, pair[1].key.device, pair[0]))
 
-    def summary(self, conn: sqlite3.Connection, access: Access) -> list[SeriesSummary]:
+    def summary(self, conn: Connection, access: Access) -> list[SeriesSummary]:
         """Return what is visible of each series, by display name; empty ones are left out."""
         visible = self._viewer.visible(conn, access)
         summaries = []
@@ -201,7 +201,7 @@ class SqliteSeries:
 
     def readings(  # noqa: PLR0913  a range with its page
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         sid: int,
         *,
@@ -238,7 +238,7 @@ class SqliteSeries:
 
     def window(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         sid: int,
         *,
@@ -265,7 +265,7 @@ class SqliteSeries:
 
     def find(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         access: Access,
         wanted: Filter,
         *,
@@ -306,7 +306,7 @@ class SqliteSeries:
                 break
         return rows
 
-    def fetch(self, conn: sqlite3.Connection, access: Access, id: str) -> RenderedRow | None:
+    def fetch(self, conn: Connection, access: Access, id: str) -> RenderedRow | None:
         """Return the Observation of this id, or None when the access may show none."""
         name = parse_reading_id(id)
         visible = self._viewer.visible(conn, access)
@@ -329,22 +329,22 @@ class SqliteSeries:
                 return render_line(line)
         return _alone(name, days)
 
-    def erase(self, conn: sqlite3.Connection, cid: int) -> int:
+    def erase(self, conn: Connection, cid: int) -> int:
         """Delete every row of a compartment; return how many series there were."""
         mine = "(select sid from series where cid = ?)"
         conn.execute(f"delete from chunk where sid in {mine}", (cid,))  # noqa: S608  a constant
         conn.execute(f"delete from series_code where sid in {mine}", (cid,))  # noqa: S608  a constant
         return conn.execute("delete from series where cid = ?", (cid,)).rowcount
 
-    def check(self, conn: sqlite3.Connection) -> list[str]:
+    def check(self, conn: Connection) -> list[str]:
         """Open everything, derive each index column again; return what does not fit, by place."""
         return check_series(conn, self._shelf)
 
-    def export_lines(self, conn: sqlite3.Connection, cid: int) -> Iterator[dict[str, Any]]:
+    def export_lines(self, conn: Connection, cid: int) -> Iterator[dict[str, Any]]:
         """Yield everything of a compartment as JSON-able lines, each series before its chunks."""
         return export_lines(conn, self._shelf, cid)
 
-    def restore_line(self, conn: sqlite3.Connection, cid: int, line: dict[str, Any]) -> None:
+    def restore_line(self, conn: Connection, cid: int, line: dict[str, Any]) -> None:
         """Put back one line of an export; ids, versions and flags stay as they were.
 
         Restoring the same line twice changes nothing.

@@ -10,16 +10,16 @@ from hilum.signals.archive import SeriesLine, chunk_line, parse_line, series_lin
 from hilum.signals.model import DAY_MS
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
+    from hilum.base.sql import Connection
     from hilum.signals.adapters.shelf import Shelf
     from hilum.signals.archive import ChunkLine
 
 __all__ = ["check_series", "export_lines", "restore_line"]
 
 
-def check_series(conn: sqlite3.Connection, shelf: Shelf) -> list[str]:
+def check_series(conn: Connection, shelf: Shelf) -> list[str]:
     """Open everything and derive each index column again; return what does not fit, by place."""
     problems = []
     rows = conn.execute("select sid, cid, key_hash, seg, ver, meta from series order by sid")
@@ -46,7 +46,7 @@ def check_series(conn: sqlite3.Connection, shelf: Shelf) -> list[str]:
     return problems
 
 
-def _check_chunks(conn: sqlite3.Connection, shelf: Shelf, held: Held) -> Iterator[str]:
+def _check_chunks(conn: Connection, shelf: Shelf, held: Held) -> Iterator[str]:
     rows = conn.execute(
         "select day, ver, count, t_min, t_max, t_end, body from chunk where sid = ? order by day",
         (held.sid,),
@@ -67,7 +67,7 @@ def _check_chunks(conn: sqlite3.Connection, shelf: Shelf, held: Held) -> Iterato
             yield f"{place}: a reading of another day"
 
 
-def export_lines(conn: sqlite3.Connection, shelf: Shelf, cid: int) -> Iterator[dict[str, Any]]:
+def export_lines(conn: Connection, shelf: Shelf, cid: int) -> Iterator[dict[str, Any]]:
     """Yield everything of a compartment as JSON-able lines, each series before its chunks."""
     rows = conn.execute(
         "select sid, seg, ver, created, meta from series where cid = ? order by sid", (cid,)
@@ -83,7 +83,7 @@ def export_lines(conn: sqlite3.Connection, shelf: Shelf, cid: int) -> Iterator[d
             yield chunk_line(sid, day, ver=version, updated=updated, readings=readings)
 
 
-def restore_line(conn: sqlite3.Connection, shelf: Shelf, cid: int, line: dict[str, Any]) -> None:
+def restore_line(conn: Connection, shelf: Shelf, cid: int, line: dict[str, Any]) -> None:
     """Put back one line of an export; the same line twice changes nothing.
 
     Raises:
@@ -109,7 +109,7 @@ def restore_line(conn: sqlite3.Connection, shelf: Shelf, cid: int, line: dict[st
     _restore_chunk(conn, shelf, Held(parsed.sid, cid, found[1], series), parsed)
 
 
-def _restore_chunk(conn: sqlite3.Connection, shelf: Shelf, held: Held, line: ChunkLine) -> None:
+def _restore_chunk(conn: Connection, shelf: Shelf, held: Held, line: ChunkLine) -> None:
     readings = line.readings()
     found = conn.execute(
         "select ver, body from chunk where sid = ? and day = ?", (held.sid, line.day)

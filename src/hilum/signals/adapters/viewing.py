@@ -17,9 +17,9 @@ from hilum.signals.model import DAY_MS, MAX_DURATION_MS
 from hilum.signals.visibility import Sight, make_sight, overlap
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from hilum.base.sql import Connection
     from hilum.record.access import Access, Window
     from hilum.signals.adapters.shelf import Shelf
     from hilum.signals.model import Reading
@@ -29,8 +29,8 @@ __all__ = ["Opened", "Seen", "Viewer"]
 _READ_OR_SEARCH = 3  # Action.READ | Action.SEARCH; the class itself is for record and consent only
 _CHUNKS = (
     "select c.day, c.sid, c.ver, c.t_min, c.t_max, c.updated, c.body from chunk c"
-    " where c.sid in (select value from json_each(:sids)) and c.day between :first and :last"
-    " and c.t_end >= :lo and c.t_min <= :hi order by c.day, c.sid"
+    " where c.sid in (select value from json_each(?)) and c.day between ? and ?"
+    " and c.t_end >= ? and c.t_min <= ? order by c.day, c.sid"
 )
 _CHUNKS_BACKWARDS = _CHUNKS.replace("order by c.day", "order by c.day desc")
 
@@ -73,7 +73,7 @@ class Viewer:
         values: list[Any] = []
         for window in windows:
             if not window.types & self._type_bit or window.authors or window.encounters:
-                conditions.append("0")  # readings have neither author nor encounter
+                conditions.append("false")  # readings have neither author nor encounter
                 continue
             condition = test
             values.append(window.segments)
@@ -86,22 +86,23 @@ class Viewer:
             conditions.append(f"({condition})")
         return conditions, values
 
-    def visible(self, conn: sqlite3.Connection, access: Access) -> dict[int, Seen]:
+    def visible(self, conn: Connection, access: Access) -> dict[int, Seen]:
         """Return the series, by number, of which the access may show anything."""
         if not access.permits or not access.actions & _READ_OR_SEARCH:
             return {}
         permits, values = self._conditions(access.permits, "(s.seg & ~?) = 0")
         denies, more = self._conditions(access.denies, "(s.seg & ?) != 0")
         rows = conn.execute(
-            "select * from (select s.sid, s.seg, s.ver, s.meta,"  # noqa: S608  built from constants above
-            f" json_array({', '.join(permits)}) p, json_array({', '.join(denies)}) d"
-            " from series s where s.cid = ?) where instr(p, '1')",
-            [*values, *more, access.compartment],
+            "select s.sid, s.seg, s.ver, s.meta,"  # noqa: S608  built from constants above
+            f" {', '.join(permits + denies)} from series s where s.cid = ?"
+            f" and ({' or '.join(permits)})",
+            [*values, *more, access.compartment, *values],
         )
         seen = {}
-        for sid, seg, ver, meta, permitted, denied in rows.fetchall():
-            admit = [w for w, on in zip(access.permits, json.loads(permitted), strict=True) if on]
-            refuse = [w for w, on in zip(access.denies, json.loads(denied), strict=True) if on]
+        width = len(permits)
+        for sid, seg, ver, meta, *holds in rows.fetchall():
+            admit = [w for w, on in zip(access.permits, holds[:width], strict=True) if on]
+            refuse = [w for w, on in zip(access.denies, holds[width:], strict=True) if on]
             sight = make_sight(admit, refuse)
             if sight.spans:
                 series = self._shelf.open_series(access.compartment, sid, (seg, ver), meta)
@@ -138,7 +139,7 @@ class Viewer:
 
     def chunks(
         self,
-        conn: sqlite3.Connection,
+        conn: Connection,
         visible: Mapping[int, Seen],
         bounds: tuple[int, int],
         *,
@@ -156,13 +157,13 @@ class Viewer:
         lo, hi = bounds
         rows = conn.execute(
             _CHUNKS_BACKWARDS if backwards else _CHUNKS,
-            {
-                "sids": json.dumps(sorted(visible)),
-                "first": (lo - MAX_DURATION_MS) // DAY_MS,
-                "last": hi // DAY_MS,
-                "lo": lo,
-                "hi": hi,
-            },
+            (
+                json.dumps(sorted(visible)),
+                (lo - MAX_DURATION_MS) // DAY_MS,
+                hi // DAY_MS,
+                lo,
+                hi,
+            ),
         )
         for day, sid, ver, t_min, t_max, updated, body in rows:
             seen = visible[sid]
@@ -174,7 +175,7 @@ class Viewer:
                 yield Opened(day, seen.held, ver, updated, every, left)
 
     def count(
-        self, conn: sqlite3.Connection, seen: Seen, visible: Mapping[int, Seen]
+        self, conn: Connection, seen: Seen, visible: Mapping[int, Seen]
     ) -> tuple[int, int, int] | None:
         """Return (count, first start, last start) of what is visible; None for nothing."""
         total, first, last = 0, 0, 0

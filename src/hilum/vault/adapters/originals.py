@@ -14,12 +14,12 @@ import struct
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from sqlite3 import Connection
 from typing import IO, Final
 
 import zstandard
 
 from hilum.base.ids import CompartmentId
+from hilum.base.sql import Connection
 from hilum.errors import UnavailableError, VerificationError
 from hilum.vault.payload import Original
 
@@ -114,7 +114,7 @@ class Originals:
     def note(self, conn: Connection, *, original: Original) -> None:
         """Note a payload that `keep` stored; a second note changes nothing."""
         conn.execute(
-            "insert or ignore into original(cid,name,kind,bytes,at) values(?,?,?,?,?)",
+            "insert into original(cid,name,kind,bytes,at) values(?,?,?,?,?) on conflict do nothing",
             (original.cid, original.name, original.kind, original.size, original.at_unix_ms),
         )
 
