@@ -13,10 +13,10 @@ import pytest
 
 from hilum.base.ids import CompartmentId
 from hilum.errors import MalformedInputError, VerificationError
-from hilum.journal.adapters.sqlite import SCHEMA, SqliteJournal
+from hilum.journal.adapters.sqlite import RUN, SCHEMA, SCHEMA_NAMES, SqliteJournal
 from hilum.journal.chain import find_gap, verify_chain
-from hilum.journal.model import Draft, Facts, Outcome, Party, ReceiptAction
-from hilum.journal.receipt import receipt_leaf
+from hilum.journal.model import Draft, Emergency, Facts, Outcome, Party, ReceiptAction
+from hilum.journal.receipt import draft_of, frame_of, receipt_leaf
 from hilum.vault.adapters.keyfile import SqliteKeyStore
 from hilum.vault.keyring import Keyring
 
@@ -24,19 +24,20 @@ ANN, BEN = CompartmentId(1), CompartmentId(2)
 CUSTODIAN = b"\x0c" * 32
 
 
-def draft(cid: CompartmentId, at: int = 1) -> Draft:
-    return Draft(
-        cid,
-        Facts(
-            at_unix_ms=at,
-            purpose="TREAT",
-            action=ReceiptAction.SEARCH,
-            outcome=Outcome.PERMIT,
-            credential=bytes(32),
-            client=Party(b"\2" * 32, "clinic app"),
-            count=3,
-        ),
+def facts(at: int = 1) -> Facts:
+    return Facts(
+        at_unix_ms=at,
+        purpose="TREAT",
+        action=ReceiptAction.SEARCH,
+        outcome=Outcome.PERMIT,
+        credential=bytes(32),
+        client=Party(b"\2" * 32, "clinic app"),
+        count=3,
     )
+
+
+def draft(cid: CompartmentId, at: int = 1) -> Draft:
+    return draft_of(cid, facts(at))
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def entropy() -> Callable[[int], bytes]:
 @pytest.fixture
 def conn() -> Iterator[sqlite3.Connection]:
     conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.executescript(SCHEMA)
+    conn.executescript(SCHEMA + SCHEMA_NAMES)
     yield conn
     conn.close()
 
@@ -86,7 +87,7 @@ def test_receipts_are_numbered_chained_and_found_again(
         assert stored.receipt.number == number
         assert stored.receipt.custodian == CUSTODIAN
         assert receipt_leaf(stored.salt, stored.data) == stored.leaf
-        assert stored.receipt.facts == draft(ANN).facts
+        assert stored.receipt.facts == facts()
     assert len({stored.salt for stored in anns}) == 3
     assert journal.of_compartment(conn, ANN, after=0, limit=1) == [anns[1]]
     for unknown in ("", "zz", "0" * 32, placed[0][1].upper() + "x"):
@@ -173,16 +174,47 @@ def test_foreign_receipts_keep_their_bytes_and_are_kept_once(
             journal.add_foreign(conn, BEN, [(data, salt)])
 
 
-def test_a_draft_that_does_not_fit_is_refused(
+def test_facts_that_do_not_fit_make_no_draft() -> None:
+    for wrong in ({"purpose": ""}, {"digest": b""}, {"credential": b""}, {"at_unix_ms": -1}):
+        with pytest.raises(MalformedInputError):
+            draft_of(ANN, msgspec.structs.replace(facts(), **wrong))
+    with pytest.raises(MalformedInputError):
+        frame_of(ANN, facts()).draft(1, 0, bytes(32), (1 << 32, 0))
+
+
+def test_a_draft_from_a_frame_is_the_draft_of_the_facts() -> None:
+    whole = msgspec.structs.replace(facts(7), batch=3, digest=b"\5" * 32, segments=9, duties=1)
+    frame = frame_of(ANN, msgspec.structs.replace(facts(), duties=1))
+    assert frame.draft(7, 3, b"\5" * 32, (3, 9)) == draft_of(ANN, whole)
+    emergency = Emergency("unconscious", "accident", "ER")
+    told = msgspec.structs.replace(facts(), outcome=Outcome.EMERGENCY, emergency=emergency)
+    with pytest.raises(MalformedInputError):
+        frame_of(ANN, told)
+
+
+def test_receipts_are_found_by_name_in_every_run_and_behind_the_last_one(
     conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
 ) -> None:
-    bad = draft(ANN)
-    bad = Draft(ANN, msgspec.structs.replace(bad.facts, purpose=""))
-    with pytest.raises(MalformedInputError):
-        journal.append(conn, [draft(ANN), bad], entropy=entropy)
-    journal.forget()
-    assert journal.size(conn) == 0
-    assert journal.append(conn, [draft(ANN)], entropy=entropy)[0][0] == 0
+    placed = []
+    for size in (RUN - 1, 1, 5, 2 * RUN, 3):
+        placed += journal.append(conn, [draft(ANN)] * size, entropy=entropy)
+    runs = conn.execute("select run, count(*) from receipt_name group by run").fetchall()
+    assert runs == [(0, RUN), (1, RUN), (2, RUN)]
+    for number, name in (placed[n] for n in (0, RUN - 1, RUN, 2 * RUN + 7, 3 * RUN - 1, -8, -1)):
+        found = journal.get(conn, name)
+        assert found is not None
+        assert found.receipt.number == number
+    assert journal.get(conn, placed[0][1][:16] + "0" * 16) is None
+
+
+def test_names_of_an_older_store_are_sorted_into_runs(
+    conn: sqlite3.Connection, journal: SqliteJournal, entropy: Callable[[int], bytes]
+) -> None:
+    placed = journal.append(conn, [draft(ANN)] * (RUN + 2), entropy=entropy)
+    conn.execute("drop table receipt_name")
+    conn.executescript(SCHEMA + SCHEMA_NAMES)
+    assert conn.execute("select count(*) from receipt_name").fetchone() == (RUN,)
+    assert all(journal.get(conn, name) is not None for _, name in (placed[0], placed[-1]))
 
 
 def test_kept_checkpoints_are_found_by_size(

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hilum.base.ids import CompartmentId
 from hilum.journal.adapters.sqlite import SCHEMA as JOURNAL_SCHEMA
+from hilum.journal.adapters.sqlite import SCHEMA_NAMES as JOURNAL_NAMES
 from hilum.journal.adapters.sqlite import SqliteJournal
 from hilum.journal.adapters.tiles import TileStore
 from hilum.journal.checkpoint import Checkpoint, checkpoint_digest, origin_of, sign_checkpoint
@@ -28,6 +29,7 @@ from hilum.journal.model import (
     Party,
     ReceiptAction,
 )
+from hilum.journal.receipt import draft_of
 from hilum.ledger.adapters.sqlite import SCHEMA as LEDGER_SCHEMA
 from hilum.ledger.adapters.sqlite import SqliteLedger
 from hilum.ledger.cell import Rule
@@ -92,7 +94,7 @@ def anchor_transaction(record: bytes) -> bytes:
 
 
 def draft(n: int, outcome: Outcome) -> Draft:
-    return Draft(
+    return draft_of(
         CompartmentId(n % 3 + 1),
         Facts(
             at_unix_ms=1_800_000_000_000 + n,
@@ -141,7 +143,7 @@ def make(
     key = Ed25519PrivateKey.from_private_bytes(b"\x31" * 32)
     public = key.public_key().public_bytes_raw()
     conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.executescript(JOURNAL_SCHEMA + LEDGER_SCHEMA)
+    conn.executescript(JOURNAL_SCHEMA + LEDGER_SCHEMA + JOURNAL_NAMES)
     keys = SqliteKeyStore(folder / "keys.db")
     journal = SqliteJournal(public, Keyring(b"\x41" * 32, keys, entropy=os.urandom))
     placed = journal.append(conn, [draft(n, outcome) for n in range(7)], entropy=entropy)

@@ -7,24 +7,27 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hilum.base import merkle
 from hilum.consent.decision import Decision, Duty, Outcome
 from hilum.identity.reader import Reader, ReaderKind, grantee_of
 from hilum.journal.model import (
     DirectiveRef,
-    Draft,
     Emergency,
     Facts,
     Party,
     ReceiptAction,
 )
 from hilum.journal.model import Outcome as ReceiptOutcome
+from hilum.journal.receipt import draft_of, frame_of
 
 if TYPE_CHECKING:
     from hilum.base.ids import CompartmentId, UnixMs
     from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
+    from hilum.journal.model import Draft
     from hilum.record.access import Action
 
 __all__ = ["DUTY_BITS", "OWN_LABEL", "Disclosed", "draft_receipt", "label_of"]
@@ -34,6 +37,7 @@ OWN_LABEL = "subject"
 MAX_DIRECTIVES = 8
 MAX_LABEL = 200
 MAX_WORDS = 500
+_MOST_FRAMES = 1 << 16
 DUTY_BITS = {Duty.RECEIPT: 1, Duty.NOTICE: 2, Duty.PART2_NOTICE: 4, Duty.REVIEW: 8}
 _OUTCOMES = {
     Outcome.PERMIT: ReceiptOutcome.PERMIT,
@@ -60,34 +64,53 @@ def draft_receipt(  # noqa: PLR0913 - a receipt names them all
 
     A permitted request that disclosed nothing is a permit with count 0; a refused one is `absent`.
     """
-    person, client, organisation = _parties(session.reader, session.reference)
     segments = 0
     for _body, mask in disclosed:
         segments |= mask
-    is_emergency = decision.outcome is Outcome.EMERGENCY
-    refs = [] if decision.outcome is Outcome.ABSENT else decision.directives[:MAX_DIRECTIVES]
-    return Draft(
-        cid,
-        Facts(
-            at_unix_ms=now,
-            purpose=_purpose_code(session.purpose.code),
-            action=ReceiptAction(int(action)),
-            outcome=_OUTCOMES[decision.outcome],
-            credential=session.token_hash,
-            person=person,
-            client=client,
-            organisation=organisation,
-            directives=tuple(
-                DirectiveRef(bytes.fromhex(name), node.gatekeeper.cell_of(cid, name))
-                for name in refs
+    shown = (len(disclosed), segments)
+    if decision.outcome is Outcome.EMERGENCY:
+        facts = _facts(node, session, (cid, action), decision, now)
+        return draft_of(
+            cid,
+            msgspec.structs.replace(
+                facts, batch=node.batch, digest=_digest(disclosed), count=shown[0],
+                segments=segments, emergency=_emergency(node, conn, session, cid, now),
             ),
-            batch=node.batch,
-            digest=_digest(disclosed),
-            count=len(disclosed),
-            segments=segments,
-            duties=sum(DUTY_BITS[duty] for duty in decision.duties),
-            emergency=_emergency(node, conn, session, cid, now) if is_emergency else None,
+        )  # fmt: skip
+    key = (cid, session.token_hash, int(action))
+    known = node.frames.get(key)
+    if known is None or known[0] is not decision:
+        if len(node.frames) >= _MOST_FRAMES:
+            node.frames = {}
+        known = (decision, frame_of(cid, _facts(node, session, (cid, action), decision, now)))
+        node.frames[key] = known
+    return known[1].draft(now, node.batch, _digest(disclosed), shown)
+
+
+def _facts(
+    node: Node,
+    session: Session,
+    asked: tuple[CompartmentId, Action],
+    decision: Decision,
+    now: UnixMs,
+) -> Facts:
+    """Return what a receipt says of who asked and what the gate said."""
+    cid, action = asked
+    person, client, organisation = _parties(session.reader, session.reference)
+    refs = [] if decision.outcome is Outcome.ABSENT else decision.directives[:MAX_DIRECTIVES]
+    return Facts(
+        at_unix_ms=now,
+        purpose=_purpose_code(session.purpose.code),
+        action=ReceiptAction(int(action)),
+        outcome=_OUTCOMES[decision.outcome],
+        credential=session.token_hash,
+        person=person,
+        client=client,
+        organisation=organisation,
+        directives=tuple(
+            DirectiveRef(bytes.fromhex(name), node.gatekeeper.cell_of(cid, name)) for name in refs
         ),
+        duties=sum(DUTY_BITS[duty] for duty in decision.duties),
     )
 
 

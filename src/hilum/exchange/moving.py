@@ -34,8 +34,8 @@ from hilum.exchange.node import DIRECTORY
 from hilum.exchange.payloads import EXPORT_MANIFEST
 from hilum.exchange.people import compartment_of
 from hilum.identity.reader import grantee_of
-from hilum.journal.model import Draft, Facts, Outcome, Party, ReceiptAction
-from hilum.journal.receipt import parse_receipt
+from hilum.journal.model import Facts, Outcome, Party, ReceiptAction
+from hilum.journal.receipt import draft_of, parse_receipt
 from hilum.ledger.cell import Rule
 from hilum.ledger.model import Opening
 from hilum.record.change import Create, Method, StoredVersion
@@ -145,7 +145,7 @@ def _write_receipt(node: Node, cid: CompartmentId, digests: dict[str, str], coun
         segments=ALL_SEGMENTS,
         duties=DUTY_BITS[Duty.RECEIPT],
     )
-    node.writer.append_now(Draft(cid, facts))
+    node.writer.append_now(draft_of(cid, facts))
 
 
 def _write(archive: zipfile.ZipFile, name: str, lines: Iterable[bytes]) -> tuple[int, str]:

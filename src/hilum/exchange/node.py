@@ -13,6 +13,7 @@ from hilum.base.sql import Connection
 if TYPE_CHECKING:
     from hilum.bitcoin.adapters.embedded import EmbeddedChain
     from hilum.consent.adapters.sqlite import SqliteDirectives
+    from hilum.consent.decision import Decision
     from hilum.consent.policy import BasePolicy
     from hilum.exchange.datadir import DataDirectory, Settings
     from hilum.exchange.gatekeeping import Gatekeeper
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hilum.journal.adapters.sqlite import SqliteJournal
     from hilum.journal.adapters.tiles import TileStore
     from hilum.journal.model import Draft
+    from hilum.journal.receipt import Frame
     from hilum.ledger.adapters.sqlite import SqliteLedger
     from hilum.ledger.keys import Signer
     from hilum.record.adapters.sqlite import SqliteRecord
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from hilum.vault.adapters.keyfile import SqliteKeyStore
     from hilum.vault.adapters.originals import Originals
     from hilum.vault.keyring import Keyring
+
+    Frames = dict[tuple[int, bytes, int], tuple[Decision, Frame]]
 
 __all__ = ["DIRECTORY", "GENESIS", "NODE_CHAIN", "Node", "Readers"]
 
@@ -86,6 +90,8 @@ class Node:
         readers: connections for reading.
         gatekeeper: decisions, cached.
         demo: True when the node serves the demo family.
+        frames: what receipts of one (compartment, token, action) have in common, beside the decision
+            that it is right for; plain dict reads and writes, safe between threads.
     """
 
     directory: DataDirectory
@@ -113,6 +119,7 @@ class Node:
     open_chain: Callable[[], EmbeddedChain]
     demo: bool = False
     batch: int = 0
+    frames: Frames = field(default_factory=dict)
     _chain: EmbeddedChain | None = None
     _chain_lock: threading.Lock = field(default_factory=threading.Lock)
 

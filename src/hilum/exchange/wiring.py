@@ -29,6 +29,7 @@ from hilum.identity.adapters.sqlite import SqliteIdentity
 from hilum.identity.custodian import CustodianKey
 from hilum.identity.session import Sessions
 from hilum.journal.adapters.sqlite import SCHEMA as JOURNAL_SCHEMA
+from hilum.journal.adapters.sqlite import SCHEMA_NAMES as JOURNAL_NAMES
 from hilum.journal.adapters.sqlite import SqliteJournal
 from hilum.journal.adapters.tiles import TileStore
 from hilum.journal.model import Draft
@@ -57,6 +58,7 @@ MIGRATIONS = (
     + JOURNAL_SCHEMA
     + LEDGER_SCHEMA
     + ORIGINALS_SCHEMA,
+    JOURNAL_NAMES,
 )
 """SQL of schema version 1, 2, …: released entries never change."""
 

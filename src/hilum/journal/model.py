@@ -131,16 +131,18 @@ class Receipt(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-class Draft(msgspec.Struct, frozen=True):
-    """A receipt that has no place yet.
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A receipt that has no place yet (see `receipt.draft_of` and `receipt.Frame`).
 
     Attributes:
         cid: the compartment it speaks of; never part of the receipt's bytes.
-        facts: what happened.
+        at_unix_ms: when, as in the facts.
+        facts: the encoded facts.
     """
 
     cid: CompartmentId
-    facts: Facts
+    at_unix_ms: int
+    facts: bytes
 
 
 class StoredReceipt(msgspec.Struct, frozen=True):

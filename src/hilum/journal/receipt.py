@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
@@ -29,6 +29,7 @@ from hilum.base.hashes import tagged_hash
 from hilum.errors import MalformedInputError
 from hilum.journal.model import (
     DirectiveRef,
+    Draft,
     Emergency,
     Facts,
     Outcome,
@@ -37,11 +38,17 @@ from hilum.journal.model import (
     ReceiptAction,
 )
 
+if TYPE_CHECKING:
+    from hilum.base.ids import CompartmentId
+
 __all__ = [
     "FIRST",
     "SALT_BYTES",
+    "Frame",
+    "draft_of",
     "encode_facts",
     "encode_receipt",
+    "frame_of",
     "join_receipt",
     "parse_receipt",
     "receipt_id",
@@ -100,23 +107,88 @@ def encode_facts(facts: Facts) -> bytes:
     Raises:
         MalformedInputError: when a field does not fit the format.
     """
-    who = _encode_parties(facts.person, facts.client, facts.organisation)
-    if len(facts.credential) != 32 or len(facts.digest) != 32:
+    if len(facts.digest) != 32:
         _refuse("receipt", "hashes are 32 bytes")
     if (facts.emergency is not None) != (facts.outcome == Outcome.EMERGENCY):
         _refuse("receipt.emergency", "belongs to the outcome emergency and to no other")
-    parts = [
-        _encode_time(facts.at_unix_ms),
+    parts = [_encode_time(facts.at_unix_ms), _encode_middle(facts), _encode_tail(facts)]
+    if facts.emergency is not None:
+        parts += [_encode_words(text) for text in msgspec.structs.astuple(facts.emergency)]
+    return b"".join(parts)
+
+
+def draft_of(cid: CompartmentId, facts: Facts) -> Draft:
+    """Return the draft of a receipt.
+
+    Args:
+        cid: the compartment it speaks of.
+        facts: what happened.
+
+    Raises:
+        MalformedInputError: when a field does not fit the format.
+    """
+    return Draft(cid, facts.at_unix_ms, encode_facts(facts))
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """What every receipt of one session, compartment, action and decision has in common.
+
+    Attributes:
+        cid: the compartment.
+        middle: parties, credential, purpose, action, outcome and directives, encoded.
+        duties: mask of the duties.
+    """
+
+    cid: CompartmentId
+    middle: bytes
+    duties: int
+
+    def draft(self, at_unix_ms: int, batch: int, digest: bytes, shown: tuple[int, int]) -> Draft:
+        """Return the draft of one receipt.
+
+        Args:
+            at_unix_ms: when.
+            batch: last ledger batch the node knew.
+            digest: Merkle root over the digests of what was disclosed, 32 bytes.
+            shown: how many resources were disclosed, and the mask of their segments.
+
+        Raises:
+            MalformedInputError: when a field does not fit the format.
+        """
+        try:
+            tail = _TAIL.pack(batch, digest, *shown, self.duties)
+        except struct.error:
+            _refuse("receipt", "batch, count, segments or duties out of range")
+        return Draft(self.cid, at_unix_ms, _encode_time(at_unix_ms) + self.middle + tail)
+
+
+def frame_of(cid: CompartmentId, facts: Facts) -> Frame:
+    """Return what the receipts of one decision have in common.
+
+    Args:
+        cid: the compartment they speak of.
+        facts: of one of them, of any outcome but an emergency.
+
+    Raises:
+        MalformedInputError: when a field does not fit the format, or it is an emergency, whose
+            receipts end in what the reader declared.
+    """
+    if facts.outcome == Outcome.EMERGENCY:
+        _refuse("receipt.emergency", "each emergency receipt is written whole")
+    return Frame(cid, _encode_middle(facts), facts.duties)
+
+
+def _encode_middle(facts: Facts) -> bytes:
+    who = _encode_parties(facts.person, facts.client, facts.organisation)
+    if len(facts.credential) != 32:
+        _refuse("receipt", "hashes are 32 bytes")
+    return b"".join((
         who,
         facts.credential,
         _encode_purpose(facts.purpose),
         _encode_marks(facts.action, facts.outcome),
         _encode_directives(facts.directives),
-        _encode_tail(facts),
-    ]
-    if facts.emergency is not None:
-        parts += [_encode_words(text) for text in msgspec.structs.astuple(facts.emergency)]
-    return b"".join(parts)
+    ))  # fmt: skip
 
 
 def parse_receipt(data: bytes) -> Receipt:

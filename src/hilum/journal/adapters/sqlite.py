@@ -15,7 +15,6 @@ from hilum.journal.model import Draft, StoredReceipt
 from hilum.journal.receipt import (
     FIRST,
     SALT_BYTES,
-    encode_facts,
     join_receipt,
     parse_receipt,
     receipt_id,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from hilum.base.ids import CompartmentId
     from hilum.base.sql import Connection
 
-__all__ = ["SCHEMA", "ForeignReceipt", "KeptCheckpoint", "SqliteJournal", "Vault"]
+__all__ = ["SCHEMA", "SCHEMA_NAMES", "ForeignReceipt", "KeptCheckpoint", "SqliteJournal", "Vault"]
 
 SCHEMA: Final = """
 create table if not exists receipt(
@@ -52,6 +51,31 @@ create table if not exists checkpoint(
   salt blob not null
 );
 """
+RUN: Final = 4096
+"""Receipts whose names are sorted into the index of names together."""
+SCHEMA_NAMES: Final = f"""
+drop index if exists receipt_of_leaf;
+create table if not exists receipt_name(
+  run integer not null,
+  name blob not null,
+  number integer not null,
+  primary key(run, name, number)
+) without rowid;
+insert into receipt_name select number / {RUN}, substr(leaf, 1, 8), number from receipt
+  where number < (select coalesce(max(number) + 1, 0) / {RUN} * {RUN} from receipt) order by 1, 2
+"""  # noqa: S608 - a constant of ours
+"""Names in sorted runs instead of one index: a random name dirties a page of its own per receipt
+(22 µs each at 200,000 receipts), a run of `RUN` names is written in order (1 µs)."""
+_NAME_RUN: Final = (
+    "insert into receipt_name select ?, substr(leaf, 1, 8), number from receipt"
+    " where number >= ? and number < ? order by 2"
+)
+_NAMED: Final = (
+    "with recursive run(n) as (select 0 union all select n + 1 from run where n + 1 < ?)"
+    " select number, cid, leaf, sealed from receipt where substr(leaf, 1, 16) = ? and"
+    " (number in (select i.number from run cross join receipt_name i"
+    " where i.run = run.n and i.name = ?) or number >= ?)"
+)
 RECEIPT_KEY: Final = 1 << 15
 """Pseudo segment whose key seals receipts."""
 _ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -126,22 +150,23 @@ class SqliteJournal:
         Raises:
             MalformedInputError: when a draft does not fit the format; roll back and `forget`.
         """
-        number = self.size(conn) if self._next is None else self._next
+        first = number = self.size(conn) if self._next is None else self._next
         salts = entropy(SALT_BYTES * len(drafts))
+        heads, custodian = self._heads, self._custodian
         rows, placed = [], []
         for n, draft in enumerate(drafts):
             cid = draft.cid
             salt = salts[n * SALT_BYTES : (n + 1) * SALT_BYTES]
-            data = join_receipt(
-                self._custodian, number, self._head(conn, cid), encode_facts(draft.facts)
-            )
-            leaf = receipt_leaf(salt, data)
+            head = heads.get(cid) or self._head(conn, cid)
+            data = join_receipt(custodian, number, head, draft.facts)
+            leaf = heads[cid] = receipt_leaf(salt, data)
             sealed = self._seal(salt + data, cid=cid, id=f"receipt-{number}")
-            rows.append((number, cid, leaf, draft.facts.at_unix_ms, sealed))
+            rows.append((number, cid, leaf, draft.at_unix_ms, sealed))
             placed.append((number, receipt_id(leaf)))
-            self._heads[cid] = leaf
             number += 1
         conn.executemany("insert into receipt(number,cid,leaf,at,sealed) values(?,?,?,?,?)", rows)
+        for run in range(first // RUN, number // RUN):
+            conn.execute(_NAME_RUN, (run, run * RUN, (run + 1) * RUN))
         self._next = number
         return placed
 
@@ -162,10 +187,8 @@ class SqliteJournal:
         """Return a receipt by its id, or None when it never was or is erased."""
         if not _ID.match(receipt):
             return None
-        row = conn.execute(
-            "select number, cid, leaf, sealed from receipt where substr(leaf, 1, 16) = ?",
-            (bytes.fromhex(receipt),),
-        ).fetchone()
+        name, runs = bytes.fromhex(receipt), self.size(conn) // RUN
+        row = conn.execute(_NAMED, (runs, name, name[:8], runs * RUN)).fetchone()
         return None if row is None or row[3] is None else self._open(*row)
 
     def of_compartment(
@@ -295,14 +318,12 @@ class SqliteJournal:
         ).fetchone()
         return None if row is None else KeptCheckpoint(*row)
 
-    def _head(self, conn: Connection, cid: CompartmentId) -> bytes:
-        head = self._heads.get(cid)
-        if head is None:
-            row = conn.execute(
-                "select leaf from receipt where cid = ? order by number desc limit 1", (cid,)
-            ).fetchone()
-            head = FIRST if row is None else bytes(row[0])
-        return head
+    @staticmethod
+    def _head(conn: Connection, cid: CompartmentId) -> bytes:
+        row = conn.execute(
+            "select leaf from receipt where cid = ? order by number desc limit 1", (cid,)
+        ).fetchone()
+        return FIRST if row is None else bytes(row[0])
 
     def _open(self, number: int, cid: CompartmentId, leaf: bytes, sealed: bytes) -> StoredReceipt:
         body = self._unseal(sealed, cid=cid, id=f"receipt-{number}")
