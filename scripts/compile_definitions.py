@@ -28,6 +28,10 @@ TARGET = Path(__file__).resolve().parents[1] / "src" / "hilum" / "record" / "def
 
 Json = dict[str, Any]
 
+# R4 gives the two parts of DocumentReference's "relationship" each other's expression.
+PART_ERRATA = {("DocumentReference-relationship", "relatesto"): "target",
+               ("DocumentReference-relationship", "relation"): "code"}  # fmt: skip
+
 
 def resources_of(folder: Path, name: str) -> list[Json]:
     """Return the resources of one definition bundle."""
@@ -135,11 +139,16 @@ def compile_structures(folder: Path, codes: Codes) -> tuple[Json, list[str], Jso
     return tables, sorted(names), primitives
 
 
-def compile_parameters(folder: Path, names: list[str]) -> list[list[str]]:
-    """Return rows (code, type, bases, expression, targets) of the R4 search parameters."""
+def compile_parameters(folder: Path, names: list[str]) -> list[list[Any]]:
+    """Return rows (code, type, bases, expression, targets, components) of the search parameters.
+
+    A component is (code, type, expression relative to the composite's element).
+    """
     known = {*names, "Resource", "DomainResource"}
+    items = resources_of(folder, "search-parameters.json")
+    by_url = {item["url"]: item for item in items}
     rows = []
-    for item in resources_of(folder, "search-parameters.json"):
+    for item in items:
         bases = [b for b in item["base"] if b in known]
         if item.get("version") != VERSION or not bases:
             continue
@@ -151,9 +160,17 @@ def compile_parameters(folder: Path, names: list[str]) -> list[list[str]]:
                 " ".join(sorted(bases)),
                 item.get("expression", ""),
                 " ".join(sorted(targets)),
+                [part_row(item, part, by_url) for part in item.get("component", ())],
             ]
         )
     return sorted(rows)
+
+
+def part_row(composite: Json, part: Json, by_url: dict[str, Json]) -> list[str]:
+    """Return (code, type, expression) of a composite's part."""
+    meant = by_url[part["definition"]]
+    expression = PART_ERRATA.get((composite["id"], meant["code"]), part["expression"])
+    return [meant["code"], meant["type"], expression]
 
 
 def compile_compartments(folder: Path) -> Json:

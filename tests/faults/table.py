@@ -115,6 +115,8 @@ POINTS: dict[str, tuple[str, ...]] = {
         "replace exchange.datadir:_write_private",
         "fsync exchange.datadir:_write_private",
         "commit exchange.schema:migrate",
+        "commit exchange.schema:migrate",
+        "commit exchange.schema:migrate",
         "commit exchange.wiring:_genesis",
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "pwrite bitcoin.adapters.block_log:BlockLog._write",

@@ -403,9 +403,9 @@ def initialise(root: Path, ack: Ack) -> None:
 
 
 def migrate(root: Path, ack: Ack) -> None:
-    wiring.MIGRATIONS = (*wiring.MIGRATIONS[:1], EXTRA_SCHEMA)
+    wiring.MIGRATIONS = (*wiring.MIGRATIONS, EXTRA_SCHEMA)
     with opened(root):
-        ack(kind="schema", version=2)
+        ack(kind="schema", version=len(wiring.MIGRATIONS))
 
 
 def first_demo(root: Path, ack: Ack) -> None:

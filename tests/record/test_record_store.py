@@ -370,6 +370,7 @@ def test_the_store_behaves_like_lists_of_versions(shelf_class: Any) -> None:
 
 
 def test_the_schema_can_be_run_twice(shelf: Any) -> None:
+    from hilum.record.adapters.layout import INDEXES, POPULATION
     from hilum.record.adapters.sqlite import SCHEMA
 
     shelf.conn.executescript(SCHEMA)
@@ -377,11 +378,6 @@ def test_the_schema_can_be_run_twice(shelf: Any) -> None:
         "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
     ).fetchall()
     assert {n for (n,) in names} == {
-        "compartment",
-        "resource",
-        "history",
-        "i_tok",
-        "i_ref",
-        "i_dat",
-    }
+        "compartment", "resource", "history", "index_state", *INDEXES, *POPULATION
+    }  # fmt: skip
     assert isinstance(shelf.conn, sqlite3.Connection)

@@ -37,7 +37,8 @@ from hilum.ledger.adapters.sqlite import SCHEMA as LEDGER_SCHEMA
 from hilum.ledger.adapters.sqlite import SqliteLedger
 from hilum.ledger.genesis import Genesis, encode_genesis, parse_genesis
 from hilum.ledger.keys import Signer
-from hilum.record.adapters.sqlite import SCHEMA as RECORD_SCHEMA
+from hilum.record.adapters.sqlite import SCHEMA_1 as RECORD_SCHEMA
+from hilum.record.adapters.sqlite import SCHEMA_2 as RECORD_SCHEMA_2
 from hilum.record.adapters.sqlite import SqliteRecord
 from hilum.signals.adapters.sqlite import SCHEMA as SERIES_SCHEMA
 from hilum.signals.adapters.sqlite import SqliteSeries
@@ -59,6 +60,7 @@ MIGRATIONS = (
     + LEDGER_SCHEMA
     + ORIGINALS_SCHEMA,
     JOURNAL_NAMES,
+    RECORD_SCHEMA_2,
 )
 """SQL of schema version 1, 2, …: released entries never change."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from hilum.record.parameters import parameters_of
+from hilum.record.query import searched_parameters
 from hilum.record.types import type_names
 
 __all__ = ["INSTANCE_INTERACTIONS", "SYSTEM_INTERACTIONS", "capability_statement"]
@@ -82,5 +82,5 @@ def capability_statement(
 
 def _search_parameters(name: str) -> list[dict[str, str]]:
     rows = [{"name": column, "type": kind} for column, kind in _COLUMNS]
-    known = sorted(parameters_of(name).values(), key=lambda p: p.name)
+    known = sorted(searched_parameters(name).values(), key=lambda p: p.name)
     return rows + [{"name": p.name, "type": p.kind.value} for p in known]

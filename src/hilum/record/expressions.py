@@ -1,8 +1,8 @@
 """Compile the FHIRPath of search parameters into paths over decoded JSON.
 
 R4's search parameters use few shapes: plain paths, ``as T``, ``where(resolve() is T)``,
-``where(x='y')``, an index, and one ``exists()``. Each becomes a list of steps from the resource to
-its values; choices become one path per type.
+``where(x='y')``, an index, one ``exists()``, and ``%resource`` in parts of composites. Each becomes a
+list of steps from the resource to its values; choices become one path per type.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from hilum.record.tables import Element, tables
 
-__all__ = ["Path", "Step", "collector", "compile_expression"]
+__all__ = ["Path", "Step", "collector", "compile_expression", "compile_part"]
 
 _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
 _STEP = re.compile(
@@ -23,6 +23,7 @@ _STEP = re.compile(
     r"(?:\.|\Z)"
 )
 _EXISTS = re.compile(r"(\w+)\.(\w+)\.exists\(\) and \1\.\2 != false")
+_RESOURCE = "%resource."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Steps from the resource to values of one type.
+    """Steps from the resource (or from an element of it) to values of one type.
 
     Attributes:
-        steps: at least one.
+        steps: none for the start itself.
         leaf: the type of the values.
         target: the only resource type that a reference may point to, or ``""``.
         exists: True when the value is whether anything but false is there.
+        from_resource: True in a composite's part that starts at the resource, not at the element.
     """
 
     steps: tuple[Step, ...]
     leaf: str
     target: str = ""
     exists: bool = False
+    from_resource: bool = False
 
 
 def compile_expression(expression: str, name: str) -> tuple[Path, ...]:
@@ -67,12 +70,37 @@ def compile_expression(expression: str, name: str) -> tuple[Path, ...]:
             text = f"{exists[1]}.{exists[2]}"
         text = _AS.sub(r"\1.as(\2)", text)
         root, _, rest = text.partition(".")
-        if root in roots and rest:
+        if root == name and not rest:
+            paths.append(Path((), name))
+        elif root in roots and rest:
             paths += _follow(rest, name, exists=exists is not None)
+        elif root[:1].islower():
+            # InsurancePlan's "name | alias" leaves its own type out
+            paths += _follow(text, name)
     return tuple(dict.fromkeys(paths))
 
 
-def _follow(text: str, name: str, *, exists: bool) -> list[Path]:
+def compile_part(expression: str, owner: str, name: str) -> tuple[Path, ...]:
+    """Return the paths of a composite's part.
+
+    Args:
+        expression: what R4 says, relative to the composite's element or to ``%resource``.
+        owner: the structure of the element.
+        name: the resource type.
+    """
+    paths: list[Path] = []
+    for part in expression.split(" | "):
+        if part.startswith(_RESOURCE):
+            paths += [
+                Path(path.steps, path.leaf, path.target, from_resource=True)
+                for path in _follow(part.removeprefix(_RESOURCE), name)
+            ]
+        else:
+            paths += _follow(part.strip(), owner)
+    return tuple(dict.fromkeys(paths))
+
+
+def _follow(text: str, name: str, *, exists: bool = False) -> list[Path]:
     # Each open path: the steps so far, and the structure that they lead to.
     open_paths: list[tuple[tuple[Step, ...], str]] = [((), name)]
     target = ""
@@ -105,7 +133,10 @@ def _members(owner: str, name: str, only: str | None) -> list[tuple[str, str]]:
 
 def _options(element: Element, only: str | None) -> list[tuple[str, str]]:
     options = element.options()
-    return [o for o in options if o[1] == only] if only and element.is_choice else options
+    if not only or not element.is_choice:
+        return options
+    # R4 writes "as(DateTime)" in one place
+    return [option for option in options if option[1].lower() == only.lower()]
 
 
 def collector(path: Path) -> Callable[[Any], list[Any]]:

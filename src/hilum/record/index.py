@@ -162,6 +162,8 @@ class Indexer:
     def _plan(self, name: str) -> dict[str, list[Extract]]:
         plan: dict[str, list[Extract]] = {}
         for parameter in parameters_of(name).values():
+            if parameter.kind not in {Kind.TOKEN, Kind.REFERENCE, Kind.DATE, Kind.URI}:
+                continue
             for path in parameter.paths:
                 if not path.exists:
                     plan.setdefault(path.steps[0].key, []).append(self._extract(parameter, path))

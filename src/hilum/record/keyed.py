@@ -9,10 +9,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
-__all__ = ["NO_SYSTEM", "KeyedHash", "pack_hashes"]
+__all__ = ["NO_SYSTEM", "UCUM_CANONICAL", "URI_BELOW", "KeyedHash", "pack_hashes"]
 
 NO_SYSTEM = 0
 """What stands in the system column of a token without a system."""
+URI_BELOW = 1
+"""What stands there beside every ancestor of a uri, for ``:below``."""
+UCUM_CANONICAL = 2
+"""What stands there in the row of a quantity in canonical UCUM units."""
 
 _CACHE = 1 << 16
 
@@ -28,6 +32,7 @@ class KeyedHash:
         self.code = _cached(key, b"hilum/code/v1")
         """Hash of a token's code or an identifier's value."""
         self._system = _cached(key, b"hilum/system/v1")
+        self._of_type = _cached(key, b"hilum/of-type/v1")
         self._coding = _cached(key, b"hilum/coding/v1")
         # References are mostly seen once or twice: still cached, since a subject's repeats all the
         # time.
@@ -37,6 +42,10 @@ class KeyedHash:
     def system(self, system: str) -> int:
         """Return the hash of a token's system; `NO_SYSTEM` for the empty one."""
         return self._system(system) if system else NO_SYSTEM
+
+    def of_type(self, system: str, code: str) -> int:
+        """Return what stands in the system column for an identifier of a type, for ``:of-type``."""
+        return self._of_type(f"{system}|{code}")
 
     def coding(self, system: str, code: str) -> int:
         """Return the hash of a whole coding, as consent windows name it."""

@@ -1,4 +1,4 @@
-"""Which search parameters each resource type has, as far as they are indexed: the registry.
+"""Which search parameters each resource type has: the registry.
 
 Search, the indexer and the capability statement all read this one list.
 """
@@ -9,28 +9,87 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from hilum.record.expressions import Path, compile_expression
+from hilum.record.expressions import Path, compile_expression, compile_part
 from hilum.record.tables import SearchParameterFact, numbers, tables
 from hilum.record.types import type_names, type_number
 
-__all__ = ["Kind", "Parameter", "parameter_number", "parameters_of", "patient_parameters"]
+__all__ = [
+    "UNINDEXED",
+    "Component",
+    "Kind",
+    "Parameter",
+    "parameter_number",
+    "parameters_of",
+    "patient_parameters",
+]
 
 _NUMBER_BITS = 10
 
 
 class Kind(StrEnum):
-    """The kinds of search parameter that are indexed."""
+    """The kinds of search parameter. Source: HL7 FHIR R4, search, "search parameter types"."""
 
     TOKEN = "token"  # noqa: S105 - a FHIR word, not a password
     REFERENCE = "reference"
     DATE = "date"
     URI = "uri"
+    STRING = "string"
+    NUMBER = "number"
+    QUANTITY = "quantity"
+    COMPOSITE = "composite"
+    SPECIAL = "special"
 
 
-_INDEXED = frozenset(Kind)
+UNINDEXED = {
+    "_id": "a column of every resource",
+    "_lastUpdated": "a column of every resource",
+    "_content": "R4 gives no expression; no full text is kept of sealed bodies",
+    "_text": "R4 gives no expression; no full text is kept of sealed bodies",
+    "_query": "R4 gives no expression: it names an operation, not a value",
+}
+"""Parameters of the specification that have no index rows, each with its reason."""
+
+_QUANTITIES = frozenset({"Quantity", "Age", "Duration", "Money", "Range", "SampledData"})
+_LEAVES: dict[Kind, frozenset[str]] = {
+    Kind.TOKEN: frozenset(
+        {
+            "CodeableConcept", "Coding", "Identifier", "ContactPoint", "boolean", "code", "id",
+            "string", "uri", "canonical", "url", "oid",
+        }
+    ),
+    Kind.REFERENCE: frozenset({"Reference", "canonical", "uri", "Resource"}),
+    Kind.DATE: frozenset({"date", "dateTime", "instant", "Period", "Timing"}),
+    Kind.URI: frozenset({"uri", "url", "canonical", "oid", "uuid"}),
+    Kind.STRING: frozenset({"string", "markdown", "HumanName", "Address"}),
+    Kind.NUMBER: frozenset({"integer", "decimal", "positiveInt", "unsignedInt", "Range"}),
+    Kind.QUANTITY: _QUANTITIES,
+}  # fmt: skip
+"""Data types that a kind can compare; a choice's other types have no rows."""
 _BARE_LEAVES = frozenset(
     {"boolean", "code", "id", "string", "ContactPoint", "uri", "url", "canonical", "oid"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a composite parameter.
+
+    Attributes:
+        name: the parameter that the part is a value of, e.g. ``"value-quantity"``.
+        kind: how it is compared.
+        paths: per path of the composite: where its values are, from that path's element.
+        targets: resource types that a reference may point to.
+    """
+
+    name: str
+    kind: Kind
+    paths: tuple[tuple[Path, ...], ...]
+    targets: tuple[str, ...] = ()
+
+    @property
+    def is_bare(self) -> bool:
+        """True when its tokens never carry a system."""
+        return all(path.leaf in _BARE_LEAVES for paths in self.paths for path in paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +101,9 @@ class Parameter:
         type: the resource type.
         kind: how values are compared.
         number: what stands in the index column ``p``.
-        paths: where the values are.
+        paths: where the values are; of a composite: its elements.
         targets: resource types that a reference may point to.
+        components: the parts of a composite, two or three.
     """
 
     name: str
@@ -52,11 +112,17 @@ class Parameter:
     number: int
     paths: tuple[Path, ...]
     targets: tuple[str, ...]
+    components: tuple[Component, ...] = ()
 
     @property
     def is_bare(self) -> bool:
         """True when its tokens never carry a system (``status``, ``gender`` …)."""
         return all(path.leaf in _BARE_LEAVES or path.exists for path in self.paths)
+
+    @property
+    def is_phonetic(self) -> bool:
+        """True when values are compared by how they sound (see `hilum.record.phonetics`)."""
+        return self.name == "phonetic"
 
 
 @cache
@@ -73,10 +139,15 @@ def parameter_number(type_name: str, code: str) -> int:
 def _facts_by_base() -> dict[str, list[SearchParameterFact]]:
     by_base: dict[str, list[SearchParameterFact]] = {}
     for fact in tables().parameters:
-        if fact.kind in _INDEXED and fact.expression and fact.code not in {"_id", "_lastUpdated"}:
+        if fact.code not in UNINDEXED:
             for base in fact.bases:
                 by_base.setdefault(base, []).append(fact)
     return by_base
+
+
+@cache
+def _targets_by_code() -> dict[tuple[str, str], tuple[str, ...]]:
+    return {(base, fact.code): fact.targets for fact in tables().parameters for base in fact.bases}
 
 
 @cache
@@ -89,14 +160,45 @@ def parameters_of(type_name: str) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for base in (type_name, "DomainResource", "Resource"):
         for fact in facts.get(base, ()):
-            paths = compile_expression(fact.expression, type_name)
+            kind = Kind(fact.kind)
+            paths = _paths(fact, kind, type_name)
             if not paths:
                 continue
             number = parameter_number(type_name, fact.code)
             found[fact.code] = Parameter(
-                fact.code, type_name, Kind(fact.kind), number, paths, _targets(fact, paths)
-            )
+                fact.code, type_name, kind, number, paths, _targets(fact, paths),
+                _components(fact, paths, type_name),
+            )  # fmt: skip
     return found
+
+
+def _paths(fact: SearchParameterFact, kind: Kind, type_name: str) -> tuple[Path, ...]:
+    return _comparable(kind, compile_expression(fact.expression, type_name))
+
+
+def _comparable(kind: Kind, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    leaves = _LEAVES.get(kind)
+    if leaves is None:
+        return paths
+    return tuple(path for path in paths if path.leaf in leaves or path.exists)
+
+
+def _components(
+    fact: SearchParameterFact, paths: tuple[Path, ...], type_name: str
+) -> tuple[Component, ...]:
+    targets = _targets_by_code()
+    return tuple(
+        Component(
+            code,
+            Kind(kind),
+            tuple(
+                _comparable(Kind(kind), compile_part(expression, path.leaf, type_name))
+                for path in paths
+            ),
+            targets.get((type_name, code), ()) if kind == Kind.REFERENCE else (),
+        )
+        for code, kind, expression in fact.components
+    )
 
 
 def _targets(fact: SearchParameterFact, paths: tuple[Path, ...]) -> tuple[str, ...]:

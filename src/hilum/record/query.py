@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from hilum.base.ids import is_fhir_id
 from hilum.errors import MalformedInputError
@@ -33,6 +34,7 @@ __all__ = [
     "UpdatedFilter",
     "format_cursor",
     "parse_query",
+    "searched_parameters",
 ]
 
 DEFAULT_COUNT = 20
@@ -137,6 +139,15 @@ class Query:
     ignored: tuple[str, ...]
 
 
+_SEARCHED = frozenset({Kind.TOKEN, Kind.REFERENCE, Kind.DATE, Kind.URI})
+
+
+@cache
+def searched_parameters(name: str) -> dict[str, Parameter]:
+    """Return the parameters of a type that searches may name, by name."""
+    return {code: p for code, p in parameters_of(name).items() if p.kind in _SEARCHED}
+
+
 def format_cursor(ts: int, rid: int) -> str:
     """Return the cursor that continues after a row; sign it before it leaves the node."""
     return f"{ts}.{rid}"
@@ -192,7 +203,7 @@ def parse_query(name: str, pairs: Sequence[tuple[str, str]], *, strict: bool) ->
 
 
 def _is_date(name: str, base: str) -> bool:
-    parameter = parameters_of(name).get(base)
+    parameter = searched_parameters(name).get(base)
     return base == "_lastUpdated" or (parameter is not None and parameter.kind is Kind.DATE)
 
 
@@ -212,7 +223,7 @@ class _Reader:
     def refusal(self, key: str) -> tuple[str, str] | None:
         """Return (code, why) when a name or its modifier is not supported."""
         base, colon, modifier = key.partition(":")
-        parameter = parameters_of(self.name).get(base)
+        parameter = searched_parameters(self.name).get(base)
         if parameter is None and base not in _COLUMNS:
             return "unknown-parameter", "search parameter not supported"
         names_type = parameter is not None and modifier in parameter.targets
@@ -231,7 +242,7 @@ class _Reader:
         elif base in _COLUMNS:
             self._column(base, _alternatives(text, where=base))
         else:
-            parameter = parameters_of(self.name)[base]
+            parameter = searched_parameters(self.name)[base]
             self._parameter(parameter, modifier, _alternatives(text, where=base))
 
     def _column(self, base: str, values: list[str]) -> None:

@@ -22,7 +22,7 @@ class _Stored(msgspec.Struct, frozen=True):
     structures: dict[str, list[tuple[str, int, int, str, str]]]
     resources: list[str]
     codes: dict[str, str]
-    parameters: list[tuple[str, str, str, str, str]]
+    parameters: list[tuple[str, str, str, str, str, list[tuple[str, str, str]]]]
     compartments: dict[str, dict[str, str]]
 
 
@@ -66,13 +66,23 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class SearchParameterFact:
-    """One search parameter of the specification: code, type, bases, expression, targets."""
+    """One search parameter of the specification.
+
+    Attributes:
+        code: its name in searches.
+        kind: ``token``, ``date`` …
+        bases: the resource types that have it.
+        expression: FHIRPath, or ``""`` where R4 gives none.
+        targets: resource types that a reference may point to.
+        components: of a composite: (code, kind, expression from the composite's element).
+    """
 
     code: str
     kind: str
     bases: tuple[str, ...]
     expression: str
     targets: tuple[str, ...]
+    components: tuple[tuple[str, str, str], ...] = ()
 
 
 class Tables:
@@ -88,8 +98,10 @@ class Tables:
         self.codes = stored.codes
         self.compartments = stored.compartments
         self.parameters = tuple(
-            SearchParameterFact(code, kind, tuple(bases.split()), text, tuple(targets.split()))
-            for code, kind, bases, text, targets in stored.parameters
+            SearchParameterFact(
+                code, kind, tuple(bases.split()), text, tuple(targets.split()), tuple(components)
+            )
+            for code, kind, bases, text, targets, components in stored.parameters
         )
         self._rows = stored.structures
         self._structures: dict[str, tuple[Element, ...]] = {}

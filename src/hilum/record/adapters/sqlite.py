@@ -16,7 +16,7 @@ from hilum.errors import ConflictError
 from hilum.record.access import Access, Action
 from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
-from hilum.record.adapters.layout import COLUMNS, SCHEMA, TABLES, Raw
+from hilum.record.adapters.layout import COLUMNS, SCHEMA, SCHEMA_1, SCHEMA_2, TABLES, Raw
 from hilum.record.adapters.statements import access_filter, search
 from hilum.record.adapters.writing import Batch, Writer, stamped, tree_of
 from hilum.record.change import (
@@ -37,7 +37,7 @@ from hilum.record.query import Query
 from hilum.record.resource import parse_json
 from hilum.record.types import type_name, type_number
 
-__all__ = ["SCHEMA", "SqliteRecord"]
+__all__ = ["SCHEMA", "SCHEMA_1", "SCHEMA_2", "SqliteRecord"]
 
 _CURRENT = f"select {COLUMNS} from resource x where x.type = ? and x.id = ?"  # noqa: S608 - constant
 
