@@ -247,12 +247,14 @@ PROBES = [
         for method in ("GET", "HEAD")
     ),
     *(
-        Probe(Interaction.VREAD, "GET", f"/fhir/{n}/_history/{v}")
+        Probe(Interaction.VREAD, method, f"/fhir/{n}/_history/{v}")
+        for method in ("GET", "HEAD")
         for n in NAMED
         for v in ("1", "2", "9", "x")
     ),
     *(
-        Probe(Interaction.HISTORY, "GET", f"/fhir/{n}/_history{q}")
+        Probe(Interaction.HISTORY, method, f"/fhir/{n}/_history{q}")
+        for method in ("GET", "HEAD")
         for n in NAMED
         for q in ("", "?_count=1")
     ),
@@ -261,7 +263,11 @@ PROBES = [
         "GET",
         "/fhir/Observation/{observation}/_history?_page=AQAAAEh6tKtQAAAA",
     ),
-    *(Probe(Interaction.SEARCH, "GET", f"/fhir/{search}") for search in SEARCHES),
+    *(
+        Probe(Interaction.SEARCH, method, f"/fhir/{search}")
+        for method in ("GET", "HEAD")
+        for search in SEARCHES
+    ),
     Probe(Interaction.SEARCH, "GET", "/fhir/Observation?patient={subject}&_page=AQAAAEh6tKtQAAAA"),
     Probe(
         Interaction.SEARCH,

@@ -53,7 +53,7 @@ def build_app(
         path = scope["path"]
         if path == "/fhir" or path.startswith("/fhir/"):
             response = await _answer_fhir(fhir, scope, receive)
-            await response.send(send)
+            await response.send(send, bodiless=scope["method"] == "HEAD")
         elif path.startswith("/api/"):
             response = await _answer_api(node, scope, receive)
             await response.send(send)

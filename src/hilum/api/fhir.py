@@ -1,50 +1,47 @@
-"""The FHIR R4 routes: parse, ask the use case, wait for the receipts, splice the answer."""
+"""The FHIR R4 routes: which one is asked, by whom, and in what manner the answer is wanted."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hilum.api.bundles import entity_headers, history_bundle, url_of
+from hilum.api.histories import HistoryRoutes
+from hilum.api.negotiation import MANNER, PLAIN, Manner, Summary, manner_of, without_manner
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
-from hilum.api.paging import PAGE, read_page, write_page
-from hilum.api.routes import Interaction, find_interaction
-from hilum.api.searching import SearchRoutes, deliver
-from hilum.api.transactions import run_bundle
+from hilum.api.presentation import present
+from hilum.api.reading import ReadRoutes
+from hilum.api.routes import Body, Interaction, Route, allowed_methods, find_route
+from hilum.api.searching import SearchRoutes
 from hilum.api.wire import (
     FHIR_JSON,
+    FORM_KINDS,
     Receive,
     Request,
     Response,
+    parse_query_string,
     read_body,
 )
+from hilum.api.writing import WriteRoutes
 from hilum.errors import HilumError, MalformedInputError
-from hilum.exchange import contributing
-from hilum.exchange.reading import (
-    look_up,
-    look_up_deletion,
-    look_up_history,
-    look_up_version,
-)
 from hilum.record.outcome import Issue, Severity, outcome
 from hilum.record.types import is_resource_type
 
 if TYPE_CHECKING:
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
-    from hilum.record.change import Version
 
 __all__ = ["FhirRoutes"]
 
 _JSON = (b"content-type", FHIR_JSON)
-_ETAG = re.compile(rb'(?:W/)?"(\d{1,18})"\Z')
-_VERSION = re.compile(r"\d{1,18}\Z", re.ASCII)
-_EMPTY: tuple[()] = ()
+_HINT = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
 _UNKNOWN_TYPE = refusal(
     MalformedInputError("unknown-type", "not a FHIR R4 resource type", where="url")
 )
+_NO_PATH = Response(
+    404, outcome([Issue(Severity.ERROR, "not-supported", "nothing of this node has such a path")])
+)
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_BY_POST})
 _Act = Callable[[Request, Receive, "Session"], Awaitable[Response]]
 
 
@@ -59,124 +56,58 @@ class FhirRoutes:
         self._node = node
         self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
+        reads, histories, writes = ReadRoutes(node), HistoryRoutes(node), WriteRoutes(node)
         self._acts: dict[Interaction, _Act] = {
-            Interaction.BUNDLE: self._run_bundle,
+            Interaction.BUNDLE: writes.run_bundle,
             Interaction.SEARCH: self._searches.by_url,
-            Interaction.SEARCH_BY_POST: self._searches.by_body,
-            Interaction.CREATE: self._create,
-            Interaction.READ: self._read,
-            Interaction.UPDATE: self._update,
-            Interaction.DELETE: self._delete,
-            Interaction.HISTORY: self._history,
-            Interaction.VREAD: self._read_version,
+            Interaction.SEARCH_BY_POST: self._searches.by_url,
+            Interaction.CREATE: writes.create,
+            Interaction.READ: reads.read,
+            Interaction.UPDATE: writes.update,
+            Interaction.DELETE: writes.delete,
+            Interaction.HISTORY: histories.of_instance,
+            Interaction.VREAD: reads.read_version,
         }
 
     async def answer(self, request: Request, receive: Receive) -> Response:
-        """Return the response; every refusal is an OperationOutcome."""
+        """Return the response in the manner wanted; every refusal is an OperationOutcome."""
+        manner = PLAIN
         try:
-            asked = find_interaction(request.method, request.path)
-            if asked is Interaction.CAPABILITIES:
-                return self._metadata(request)
-            authorization = request.headers.get(b"authorization")
-            if authorization is None:
-                return UNAUTHENTICATED
-            session = self._node.sessions.authenticate(authorization, self._node.clock())
-            if session is None:
-                return await self._as_if_nothing(asked, request, receive)
-            return await self._answer_session(asked, request, receive, session)
+            manner = manner_of(request)
+            response, manner = await self._answer(request, receive, manner)
         except HilumError as error:
-            return refusal(error, body_was_read=request.method in {"POST", "PUT"})
+            response = refusal(error, body_was_read=request.method in {"POST", "PUT", "PATCH"})
+        return present(response, manner)
 
-    async def _answer_session(
-        self, asked: Interaction | None, request: Request, receive: Receive, session: Session
+    async def _answer(
+        self, request: Request, receive: Receive, manner: Manner
+    ) -> tuple[Response, Manner]:
+        route = find_route(request.method, request.path)
+        if route is not None and route.interaction is Interaction.CAPABILITIES:
+            return self._metadata(request), manner
+        if request.method == "OPTIONS":
+            return _options(request), manner
+        authorization = request.headers.get(b"authorization")
+        if authorization is None:
+            return UNAUTHENTICATED, manner
+        session = self._node.sessions.authenticate(authorization, self._node.clock())
+        if session is not None and _names_no_type(request):
+            return _UNKNOWN_TYPE, manner
+        if route is not None and route.body is Body.FORM:
+            request = await _with_form(request, receive)
+            manner = manner_of(request)
+        if request.query:
+            request = _narrowed(request, route, manner)
+        if session is None:
+            return self._as_if_nothing(route, request), manner
+        return await self._act(route, request, receive, session), manner
+
+    async def _act(
+        self, route: Route | None, request: Request, receive: Receive, session: Session
     ) -> Response:
-        if request.path and not is_resource_type(request.path[0]):
-            return _UNKNOWN_TYPE
-        if asked is None:
-            return _not_allowed()
-        return await self._acts[asked](request, receive, session)
-
-    # -- writes ----------------------------------------------------------------------------------------
-
-    async def _run_bundle(self, request: Request, receive: Receive, session: Session) -> Response:
-        body = await read_body(request, receive)
-        return await asyncio.to_thread(run_bundle, self._node, session, body, request.base)
-
-    async def _create(self, request: Request, receive: Receive, session: Session) -> Response:
-        body = await read_body(request, receive)
-        version = await asyncio.to_thread(
-            contributing.create, self._node, session, request.path[0], body
-        )
-        return _written(request, version, status=201)
-
-    async def _update(self, request: Request, receive: Receive, session: Session) -> Response:
-        kind, own_id = request.path
-        if_match = _if_match(request)
-        body = await read_body(request, receive)
-        version = await asyncio.to_thread(
-            contributing.update, self._node, session, kind, own_id, body, if_match=if_match
-        )
-        return _written(request, version, status=200)
-
-    async def _delete(self, request: Request, _receive: Receive, session: Session) -> Response:
-        kind, own_id = request.path
-        if_match = _if_match(request)
-        await asyncio.to_thread(
-            contributing.delete, self._node, session, kind, own_id, if_match=if_match
-        )
-        return Response(204, b"", _EMPTY)
-
-    # -- reads ---------------------------------------------------------------------------------------
-
-    async def _read(self, request: Request, _receive: Receive, session: Session) -> Response:
-        kind, own_id = request.path
-        answer = await deliver(self._node, look_up(self._node, session, kind, own_id))
-        if not answer.rows:
-            gone = look_up_deletion(self._node, session, kind, own_id)
-            return ABSENT if gone is None else _gone()
-        row = answer.rows[0]
-        return Response(200, row.body, (_JSON, *entity_headers(row)))
-
-    async def _read_version(
-        self, request: Request, _receive: Receive, session: Session
-    ) -> Response:
-        kind, own_id, _word, version = request.path
-        if not _VERSION.match(version):
-            return ABSENT
-        answer, gone = look_up_version(self._node, session, kind, own_id, int(version))
-        await deliver(self._node, answer)
-        if answer.rows:
-            return Response(200, answer.rows[0].body, (_JSON, *entity_headers(answer.rows[0])))
-        return ABSENT if gone is None else _gone()
-
-    async def _history(self, request: Request, _receive: Receive, session: Session) -> Response:
-        kind, own_id, _word = request.path
-        context = b"|".join((session.token_hash, f"{kind}/{own_id}/_history".encode()))
-        pairs = [pair for pair in request.query if pair[0] != PAGE]
-        token = next((value for name, value in request.query if name == PAGE), None)
-        before = None
-        if token is not None:
-            before = read_page(self._node.paging_key, token, context=context)[0]
-        limit = _count(pairs)
-        found = look_up_history(self._node, session, kind, own_id, limit=limit, before=before)
-        await deliver(self._node, found)
-        if not found.rows and before is None:
-            return ABSENT
-        name = f"{kind}/{own_id}/_history"
-        next_url = None
-        if found.following is not None:
-            page = write_page(self._node.paging_key, found.following, context=context)
-            next_url = url_of(request.base, name, [*pairs, (PAGE, page)])
-        methods = [
-            "DELETE" if not row.body else "POST" if row.ver == 1 else "PUT" for row in found.rows
-        ]
-        body = history_bundle(
-            request.base, found.rows, methods,
-            self_url=url_of(request.base, name, pairs), next_url=next_url,
-        )  # fmt: skip
-        return Response(200, body)
-
-    # -- the rest ------------------------------------------------------------------------------------
+        if route is None:
+            return _not_allowed(request)
+        return await self._acts[route.interaction](request, receive, session)
 
     def _metadata(self, request: Request) -> Response:
         from hilum.api.metadata import statement  # noqa: PLC0415 - large tables, rarely asked
@@ -187,56 +118,49 @@ class FhirRoutes:
             self._capability = {request.base: known}
         return Response(200, known)
 
-    async def _as_if_nothing(
-        self, asked: Interaction | None, request: Request, receive: Receive
-    ) -> Response:
+    def _as_if_nothing(self, route: Route | None, request: Request) -> Response:
         """Answer an unknown or expired token as if nothing were there, with a hint for its holder."""
-        hint = (b"www-authenticate", b'Bearer realm="hilum", error="invalid_token"')
-        found = await self._searches.as_if_nothing(asked, request, receive)
+        found = None
+        if route is not None and route.interaction in _SEARCHES:
+            found = self._searches.as_if_nothing(request)
         if found is None:
-            return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, hint))
-        return Response(200, found, (_JSON, hint))
+            return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, _HINT))
+        return Response(200, found, (_JSON, _HINT))
 
 
-def _count(pairs: Sequence[tuple[str, str]]) -> int:
-    for name, value in pairs:
-        if name == "_count":
-            if not value.isascii() or not value.isdigit() or len(value) > 9:
-                raise MalformedInputError("bad-search", "not a number", where="_count")
-            return max(1, min(int(value), 1000))
-    return 20
+async def _with_form(request: Request, receive: Receive) -> Request:
+    """Return the request with the pairs of its form beside those of its URL."""
+    form = await read_body(request, receive, kinds=FORM_KINDS)
+    return replace(request, query=[*request.query, *parse_query_string(form)])
 
 
-def _if_match(request: Request) -> int | None:
-    text = request.headers.get(b"if-match")
-    if text is None:
-        return None
-    match = _ETAG.match(text)
-    if match is None:
-        raise MalformedInputError("bad-search", "not a version", where="If-Match", hint='W/"1"')
-    return int(match[1])
+def _narrowed(request: Request, route: Route | None, manner: Manner) -> Request:
+    """Return the request with what is asked apart from how the answer shall look."""
+    asked = without_manner(request.query)
+    wanted = tuple(pair for pair in request.query if pair[0] in MANNER)
+    if manner.summary is Summary.COUNT and route is not None and "[search]" in route.parameters:
+        asked = [*(pair for pair in asked if pair[0] != "_count"), ("_count", "0")]
+    return replace(request, query=asked, manner=wanted)
 
 
-def _written(request: Request, version: Version, *, status: int) -> Response:
-    location = f"{request.base}/{version.type}/{version.id}/_history/{version.ver}"
-    headers = [
-        _JSON,
-        (b"etag", b'W/"%d"' % version.ver),
-        (b"location", location.encode()),
-    ]
-    prefer = request.headers.get(b"prefer", b"")
-    if b"return=minimal" in prefer:
-        return Response(status, b"", tuple(headers))
-    if b"return=OperationOutcome" in prefer:
-        done = outcome([Issue(Severity.INFORMATION, "informational", "stored")])
-        return Response(status, done, tuple(headers))
-    return Response(status, version.body, tuple(headers))
+def _names_no_type(request: Request) -> bool:
+    if not request.path or request.path[0].startswith(("_", "$")):
+        return False
+    return not is_resource_type(request.path[0])
 
 
-def _gone() -> Response:
-    return Response(410, outcome([Issue(Severity.ERROR, "deleted", "deleted")]))
+def _options(request: Request) -> Response:
+    if _names_no_type(request) and request.path != ("metadata",):
+        return _UNKNOWN_TYPE
+    allowed = allowed_methods(request.path)
+    if not allowed:
+        return _NO_PATH
+    return Response(204, b"", ((b"allow", ", ".join(allowed).encode()),))
 
 
-def _not_allowed() -> Response:
+def _not_allowed(request: Request) -> Response:
+    allowed = allowed_methods(request.path)
+    if not allowed:
+        return _NO_PATH
     issue = Issue(Severity.ERROR, "not-supported", "this interaction is not supported here")
-    return Response(405, outcome([issue]))
+    return Response(405, outcome([issue]), (_JSON, (b"allow", ", ".join(allowed).encode())))

@@ -27,6 +27,7 @@ UNAUTHENTICATED = Response(
 )
 
 _MALFORMED_STATUS = {
+    "not-acceptable": 406,
     "too-large": 413,
     "too-long": 414,
     "bad-coding": 415,

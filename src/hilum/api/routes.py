@@ -1,16 +1,33 @@
-"""What this node answers, as data: the routes run by it, and the leak test has a row for each of it."""
+"""What this node answers, as data: requests are found by it, statements are made from it, tests walk it.
+
+A shape is a path below /fhir in roles: ``type``, ``id`` and ``version`` stand for names of the client's,
+everything else (``metadata``, ``*`` and what begins with ``_`` or ``$``) for itself.
+
+Source: HL7 FHIR R4, RESTful API; capability statement, restful-interaction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-__all__ = ["API_ROUTES", "FHIR_ROUTES", "Interaction", "find_interaction"]
+__all__ = [
+    "API_ROUTES",
+    "FHIR_ROUTES",
+    "ROUTES",
+    "Body",
+    "Interaction",
+    "Route",
+    "allowed_methods",
+    "find_interaction",
+    "find_route",
+]
 
 
 class Interaction(StrEnum):
-    """What can be asked over HTTP. Source: HL7 FHIR R4, RESTful API; the last two are our own."""
+    """What can be asked over HTTP; the last ones are our own."""
 
     CAPABILITIES = "capabilities"
     BUNDLE = "bundle"
@@ -26,21 +43,76 @@ class Interaction(StrEnum):
     BREAK_GLASS = "break-glass"
 
 
+class Body(StrEnum):
+    """What kind of body a route takes."""
+
+    NONE = "none"
+    RESOURCE = "resource"
+    FORM = "form"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One thing that can be asked under /fhir.
+
+    Attributes:
+        method: upper case; whatever is asked by GET can be asked by HEAD.
+        shape: path below /fhir in roles.
+        interaction: what it asks.
+        code: FHIR interaction (``read`` …) or operation (``$everything``).
+        body: what it takes.
+        parameters: names of query parameters beside `PRESENTATION`; ``[search]`` stands for all search
+            parameters and controls of the type.
+        headers: request headers that change what it does.
+    """
+
+    method: str
+    shape: str
+    interaction: Interaction
+    code: str
+    body: Body = Body.NONE
+    parameters: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+SEARCHED = "[search]"
+PRESENTATION = ("_format", "_pretty", "_summary", "_elements")
+"""Query parameters of every route: how the answer looks."""
+_HISTORIC = ("_since", "_at", "_count")
+_MATCHED = ("If-Match",)
+_PREFERRED = ("Prefer",)
+_CACHED = ("If-None-Match", "If-Modified-Since")
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "metadata", Interaction.CAPABILITIES, "capabilities", parameters=("mode",)),
+    Route("POST", "", Interaction.BUNDLE, "transaction", Body.RESOURCE, (), _PREFERRED),
+    Route("GET", "type", Interaction.SEARCH, "search-type", Body.NONE, (SEARCHED,), _PREFERRED),
+    Route(
+        "POST", "type/_search", Interaction.SEARCH_BY_POST, "search-type", Body.FORM, (SEARCHED,),
+        _PREFERRED,
+    ),
+    Route(
+        "POST", "type", Interaction.CREATE, "create", Body.RESOURCE, (),
+        ("If-None-Exist", *_PREFERRED),
+    ),
+    Route("GET", "type/id", Interaction.READ, "read", headers=_CACHED),
+    Route("GET", "type/id/_history/version", Interaction.VREAD, "vread", headers=_CACHED),
+    Route(
+        "PUT", "type/id", Interaction.UPDATE, "update", Body.RESOURCE, (),
+        (*_MATCHED, "If-None-Match", *_PREFERRED),
+    ),
+    Route("DELETE", "type/id", Interaction.DELETE, "delete", headers=_MATCHED),
+    Route(
+        "GET", "type/id/_history", Interaction.HISTORY, "history-instance", parameters=_HISTORIC
+    ),
+)  # fmt: skip
+
+_FOUND: Mapping[tuple[str, str], Route] = MappingProxyType(
+    {(route.method, route.shape): route for route in ROUTES}
+    | {("HEAD", route.shape): route for route in ROUTES if route.method == "GET"}
+)
 FHIR_ROUTES: Mapping[tuple[str, str], Interaction] = MappingProxyType(
-    {
-        ("GET", "metadata"): Interaction.CAPABILITIES,
-        ("HEAD", "metadata"): Interaction.CAPABILITIES,
-        ("POST", ""): Interaction.BUNDLE,
-        ("GET", "type"): Interaction.SEARCH,
-        ("POST", "type/_search"): Interaction.SEARCH_BY_POST,
-        ("POST", "type"): Interaction.CREATE,
-        ("GET", "type/id"): Interaction.READ,
-        ("HEAD", "type/id"): Interaction.READ,
-        ("PUT", "type/id"): Interaction.UPDATE,
-        ("DELETE", "type/id"): Interaction.DELETE,
-        ("GET", "type/id/_history"): Interaction.HISTORY,
-        ("GET", "type/id/_history/version"): Interaction.VREAD,
-    }
+    {key: route.interaction for key, route in _FOUND.items()}
 )
 """(method, shape of the path below /fhir) → what it asks."""
 
@@ -52,25 +124,38 @@ API_ROUTES: Mapping[tuple[str, str], Interaction] = MappingProxyType(
 )
 """(method, path below /api) → what it asks."""
 
+_ROLES = ("type", "id", "type", "version")
+_LITERAL = ("_", "$", "*")
 
-def find_interaction(method: str, path: Sequence[str]) -> Interaction | None:
-    """Return what a request under /fhir asks, or None when nothing answers that.
+
+def find_route(method: str, path: Sequence[str]) -> Route | None:
+    """Return the route of a request under /fhir, or None when nothing answers that.
 
     Args:
         method: upper case.
         path: segments below /fhir, the type first.
     """
-    return FHIR_ROUTES.get((method, _shape_of(method, path)))
+    return _FOUND.get((method, _shape_of(path)))
 
 
-def _shape_of(method: str, path: Sequence[str]) -> str:
-    length = len(path)
-    if length == 2:
-        return "type/_search" if path[1] == "_search" and method == "POST" else "type/id"
-    if length == 1:
-        return "metadata" if path[0] == "metadata" else "type"
-    if length == 0:
-        return ""
-    if length <= 4 and path[2] == "_history":
-        return "type/id/_history" if length == 3 else "type/id/_history/version"
-    return "nothing"
+def find_interaction(method: str, path: Sequence[str]) -> Interaction | None:
+    """Return what a request under /fhir asks, or None when nothing answers that."""
+    return FHIR_ROUTES.get((method, _shape_of(path)))
+
+
+def allowed_methods(path: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods that a path takes, sorted; none when it is no path of this node."""
+    shape = _shape_of(path)
+    found = {method for method, known in _FOUND if known == shape}
+    return tuple(sorted(found | {"OPTIONS"})) if found else ()
+
+
+def _shape_of(path: Sequence[str]) -> str:
+    if len(path) > len(_ROLES):
+        return "nothing"
+    if len(path) == 1 and path[0] == "metadata":
+        return "metadata"
+    return "/".join(
+        part if part.startswith(_LITERAL) else role
+        for part, role in zip(path, _ROLES, strict=False)
+    )

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hilum.api.bundles import search_bundle, url_of
+from hilum.api.negotiation import is_strict
 from hilum.api.paging import PAGE, read_page, write_page
-from hilum.api.routes import Interaction
 from hilum.api.wire import (
-    FORM_KINDS,
     Receive,
     Request,
     Response,
-    parse_query_string,
-    read_body,
 )
 from hilum.errors import MalformedInputError
 from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
@@ -54,37 +51,23 @@ class SearchRoutes:
         self._node = node
 
     async def by_url(self, request: Request, _receive: Receive, session: Session) -> Response:
-        """Answer ``GET type?…``."""
+        """Answer ``GET type?…`` and ``POST type/_search``, whose form is among the pairs already."""
         return await self._search(request, session, request.query)
 
-    async def by_body(self, request: Request, receive: Receive, session: Session) -> Response:
-        """Answer ``POST type/_search``: the pairs of URL and form are one search."""
-        body = await read_body(request, receive, kinds=FORM_KINDS)
-        return await self._search(request, session, [*request.query, *parse_query_string(body)])
-
-    async def as_if_nothing(
-        self, asked: Interaction | None, request: Request, receive: Receive
-    ) -> bytes | None:
-        """Return the Bundle of a search that finds nothing; None when no search is asked.
+    def as_if_nothing(self, request: Request) -> bytes | None:
+        """Return the Bundle of a search that finds nothing; None when it names no type.
 
         Args:
-            asked: what the request asks.
-            request: by someone who is not known.
-            receive: gives the form.
+            request: by someone who is not known; the pairs of a form are among its own.
         """
         pairs = request.query
-        if asked is Interaction.SEARCH_BY_POST:
-            body = await read_body(request, receive, kinds=FORM_KINDS)
-            pairs = [*pairs, *parse_query_string(body)]
-        elif asked is not Interaction.SEARCH:
-            return None
         kind = request.path[0]
         if not is_resource_type(kind):
             return None
         query = _understand(kind, [pair for pair in pairs if pair[0] != PAGE], strict=False)
         return search_bundle(
             request.base, (), next_url=None, total=0,
-            self_url=url_of(request.base, kind, list(query.applied)),
+            self_url=url_of(request.base, kind, [*query.applied, *request.manner]),
         )  # fmt: skip
 
     async def _search(
@@ -93,7 +76,7 @@ class SearchRoutes:
         kind = request.path[0]
         token = next((value for name, value in pairs if name == PAGE), None)
         asked = [pair for pair in pairs if pair[0] != PAGE]
-        strict = b"handling=strict" in request.headers.get(b"prefer", b"")
+        strict = is_strict(request)
         query = _understand(kind, asked, strict=strict)
         applied = list(query.applied)
         context = b"|".join((session.token_hash, kind.encode(), repr(applied).encode()))
@@ -108,11 +91,11 @@ class SearchRoutes:
         next_url = None
         if found.following is not None:
             page = write_page(self._node.paging_key, found.following, context=context)
-            next_url = url_of(request.base, kind, [*applied, (PAGE, page)])
+            next_url = url_of(request.base, kind, [*applied, *request.manner, (PAGE, page)])
         whole = found.following is None and after is None
         body = search_bundle(
             request.base, found.rows,
-            self_url=url_of(request.base, kind, applied), next_url=next_url,
+            self_url=url_of(request.base, kind, [*applied, *request.manner]), next_url=next_url,
             total=found.total if found.total is not None else len(found.rows) if whole else None,
         )  # fmt: skip
         return Response(200, body)

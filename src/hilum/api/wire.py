@@ -49,6 +49,7 @@ class Request:
         query: decoded pairs in order.
         headers: lower-case names; the last one of a name counts.
         base: ``http://host/fhir`` as the client wrote it.
+        manner: pairs of the query that say how the answer shall look, once they are apart.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Request:
     query: list[tuple[str, str]]
     headers: Mapping[bytes, bytes]
     base: str
+    manner: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
@@ -82,8 +84,8 @@ class Response:
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = field(default=((b"content-type", FHIR_JSON),))
 
-    async def send(self, send: Send) -> None:
-        """Send it whole."""
+    async def send(self, send: Send, *, bodiless: bool = False) -> None:
+        """Send it whole, or all but its body, as HEAD asks."""
         headers = [
             *self.headers,
             (b"cache-control", b"no-store"),
@@ -91,7 +93,7 @@ class Response:
             (b"content-length", b"%d" % len(self.body)),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": "http.response.body", "body": b"" if bodiless else self.body})
 
 
 def _host(headers: Mapping[bytes, bytes]) -> str:
