@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hilum.journal.model import Draft
     from hilum.record.access import Access
 
-__all__ = ["find"]
+__all__ = ["find", "matches"]
 
 _COUNTED_AT_ONCE = 1000
 
@@ -51,6 +51,22 @@ def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] |
     drafts = _search_drafts(node, conn, session, (asked, now), shown)
     following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
     return Answer(tuple(shown), drafts, following)
+
+
+def matches(node: Node, session: Session, query: Query, *, conn: Connection) -> tuple[str, ...]:
+    """Return the ids on the first page of what a query finds now; decides as `find`, writes no receipt.
+
+    Args:
+        node: where.
+        session: who asks.
+        query: with the most ids that are of use as its count.
+        conn: looked on; the writer's own sees what its transaction did so far.
+    """
+    now = node.clock()
+    scope = _scope(node, node.conn, session, query)
+    accesses = [ask(node, node.conn, session, cid, SEARCH, now)[1] for cid in scope]
+    rows = _page(node, conn, query, accesses, after=None, limit=query.count)
+    return tuple(row.id for row in rows)
 
 
 def _search_drafts(
