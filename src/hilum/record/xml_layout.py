@@ -38,6 +38,7 @@ class Slot:
     Attributes:
         order: its place among the elements of the structure, as the specification lists them.
         key: JSON name, which is the XML name as well.
+        name: name of the element, ``value`` for every type of ``value[x]``.
         step: how FHIRPath writes it.
         type: type name, ``#Path`` for a nested structure.
         form: its shape in XML.
@@ -46,6 +47,7 @@ class Slot:
 
     order: int
     key: str
+    name: str
     step: str
     type: str
     form: Form
@@ -76,5 +78,5 @@ def layout_of(name: str) -> dict[str, Slot]:
         for key, kind in element.options():
             step = f"{element.name}.ofType({kind})" if element.is_choice else element.name
             form = _form(name, key, kind)
-            slots[key] = Slot(len(slots), key, step, kind, form, element.is_list)
+            slots[key] = Slot(len(slots), key, element.name, step, kind, form, element.is_list)
     return slots

@@ -128,8 +128,9 @@ class _Reader:
     def _wrong(self, code: str, why: str, *steps: str) -> MalformedInputError:
         path = [frame.step for frame in self._frames if frame.step] + [s for s in steps if s]
         line = f"line {self._parser.CurrentLineNumber}"
-        where = f"{'.'.join(path)} ({line})" if path else line
-        return MalformedInputError(code, why, where=where)
+        if not path:
+            return MalformedInputError(code, why, where=line)
+        return MalformedInputError(code, f"{why}, on {line}", where=".".join(path))
 
     def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in {"utf-8", "utf8", "us-ascii"}:
