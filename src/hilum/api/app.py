@@ -9,6 +9,7 @@ import msgspec
 
 from hilum.api.fhir import FhirRoutes
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
+from hilum.api.quick import QuickReads
 from hilum.api.routes import API_ROUTES, Interaction
 from hilum.api.wire import Receive, Request, Response, Scope, Send, read_body
 from hilum.errors import HilumError, MalformedInputError
@@ -42,7 +43,7 @@ def build_app(
         node: whose.
         portal: answers what is neither /fhir nor /api.
     """
-    fhir = FhirRoutes(node)
+    fhir, quick = FhirRoutes(node), QuickReads(node)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -52,7 +53,7 @@ def build_app(
             return
         path = scope["path"]
         if path == "/fhir" or path.startswith("/fhir/"):
-            response = await _answer_fhir(fhir, scope, receive)
+            response = await _answer_fhir((quick, fhir), scope, receive)
             await response.send(send, bodiless=scope["method"] == "HEAD")
         elif path.startswith("/api/"):
             response = await _answer_api(node, scope, receive)
@@ -63,14 +64,16 @@ def build_app(
     return application
 
 
-async def _answer_fhir(fhir: FhirRoutes, scope: Scope, receive: Receive) -> Response:
-    try:
-        request = Request.of(scope)
-    except HilumError as error:
-        return refusal(error)
+async def _answer_fhir(
+    ways: tuple[QuickReads, FhirRoutes], scope: Scope, receive: Receive
+) -> Response:
+    quick, fhir = ways
     try:
         with disk_errors():
-            return await fhir.answer(request, receive)
+            plain = quick.understand(scope)
+            if plain is not None:
+                return await quick.answer(plain)
+            return await fhir.answer(Request.of(scope), receive)
     except HilumError as error:
         return refusal(error)
     except Exception as error:  # noqa: BLE001 - the edge of the process: nothing of it may leak

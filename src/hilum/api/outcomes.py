@@ -13,12 +13,15 @@ from hilum.errors import (
 )
 from hilum.record.outcome import Issue, Severity, outcome, outcome_of
 
-__all__ = ["ABSENT", "UNAUTHENTICATED", "refusal", "status_of"]
+__all__ = ["ABSENT", "GONE", "UNAUTHENTICATED", "refusal", "status_of"]
 
 _JSON = (b"content-type", FHIR_JSON)
 
 ABSENT = Response(404, outcome([Issue(Severity.ERROR, "not-found", "not found")]), (_JSON,))
 """The one answer for hidden, never existed and unknown tokens."""
+
+GONE = Response(410, outcome([Issue(Severity.ERROR, "deleted", "deleted")]), (_JSON,))
+"""What the reader could see was deleted."""
 
 UNAUTHENTICATED = Response(
     401,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,7 +35,7 @@ def present(response: Response, manner: Manner) -> Response:
         body = _cut(body, manner)
     if manner.is_pretty:
         body = msgspec.json.format(body, indent=2)
-    return replace(response, body=body)
+    return msgspec.structs.replace(response, body=body)
 
 
 def _kind(response: Response) -> bytes:

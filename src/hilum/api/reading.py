@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from hilum.api.bundles import entity_headers
 from hilum.api.negotiation import is_unchanged
-from hilum.api.outcomes import ABSENT
+from hilum.api.outcomes import ABSENT, GONE
 from hilum.api.searching import deliver
 from hilum.api.wire import FHIR_JSON, Receive, Request, Response
 from hilum.exchange.reading import look_up, look_up_deletion, look_up_version
-from hilum.record.outcome import Issue, Severity, outcome
 
 if TYPE_CHECKING:
     from hilum.exchange.auditing import Shown
@@ -22,7 +21,6 @@ __all__ = ["ReadRoutes"]
 
 _JSON = (b"content-type", FHIR_JSON)
 _VERSION = re.compile(r"\d{1,18}\Z", re.ASCII)
-_GONE = Response(410, outcome([Issue(Severity.ERROR, "deleted", "deleted")]))
 
 
 class ReadRoutes:
@@ -41,7 +39,7 @@ class ReadRoutes:
         answer = await deliver(self._node, look_up(self._node, session, kind, own_id))
         if not answer.rows:
             gone = look_up_deletion(self._node, session, kind, own_id)
-            return ABSENT if gone is None else _GONE
+            return ABSENT if gone is None else GONE
         return _shown(request, answer.rows[0])
 
     async def read_version(self, request: Request, _receive: Receive, session: Session) -> Response:
@@ -53,7 +51,7 @@ class ReadRoutes:
         await deliver(self._node, answer)
         if answer.rows:
             return _shown(request, answer.rows[0])
-        return ABSENT if gone is None else _GONE
+        return ABSENT if gone is None else GONE
 
 
 def _shown(request: Request, row: Shown) -> Response:

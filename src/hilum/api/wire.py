@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from hilum.errors import MalformedInputError
 
@@ -21,6 +23,7 @@ __all__ = [
     "Response",
     "Scope",
     "Send",
+    "is_host",
     "parse_query_string",
     "read_body",
 ]
@@ -76,24 +79,27 @@ class Request:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """One response; `Content-Length` is added on sending."""
 
     status: int
     body: bytes = b""
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=((b"content-type", FHIR_JSON),))
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", FHIR_JSON),)
 
     async def send(self, send: Send, *, bodiless: bool = False) -> None:
         """Send it whole, or all but its body, as HEAD asks."""
-        headers = [
-            *self.headers,
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"content-length", b"%d" % len(self.body)),
-        ]
+        length = (b"content-length", b"%d" % len(self.body))
+        headers = [*self.headers, *_ALWAYS, length]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if bodiless else self.body})
+
+
+_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+def is_host(value: bytes) -> bool:
+    """Tell whether a Host header names a host or an address, with or without a port."""
+    return _HOST.fullmatch(value) is not None
 
 
 def _host(headers: Mapping[bytes, bytes]) -> str:
@@ -103,7 +109,7 @@ def _host(headers: Mapping[bytes, bytes]) -> str:
         MalformedInputError: not a host name or address with an optional port.
     """
     found = headers.get(b"host", b"localhost")
-    if _HOST.fullmatch(found) is None:
+    if not is_host(found):
         raise MalformedInputError("bad-host", "not a host", where="Host")
     return found.decode("ascii")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hilum.base.ids import CompartmentId, UnixMs
 from hilum.consent.asking import NOTHING
@@ -28,8 +29,7 @@ NOWHERE = CompartmentId(-1)
 """The compartment of what never existed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What may be shown, and the receipts that must be durable first.
 
     Attributes:

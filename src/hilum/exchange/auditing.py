@@ -7,7 +7,6 @@ AuditEvents are not stored: each is rendered from its receipt. Their order is ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,8 +32,7 @@ AUDIT_PARAMETERS = ("_id", "_lastUpdated", "date", "patient")
 _PAGE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """One resource of an answer.
 
     Attributes:

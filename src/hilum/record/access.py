@@ -6,8 +6,9 @@ compartment. A row is visible when some permit window admits it and no deny wind
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
+
+import msgspec
 
 from hilum.base.ids import CompartmentId, UnixMs
 
@@ -43,8 +44,7 @@ ANY_TYPE = (1 << 192) - 1
 """Type mask that admits every resource type; bit n is the type number n of `hilum.record.types`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, cache_hash=True):
     """One conjunction over a row's facts.
 
     A permit window admits a row when ALL its segments lie inside `segments`; a deny window touches
@@ -71,8 +71,7 @@ class Window:
     instances: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, cache_hash=True):
     """What may be seen of one compartment.
 
     Attributes:

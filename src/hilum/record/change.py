@@ -140,8 +140,7 @@ class Gone:
     at: UnixMs
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(msgspec.Struct, frozen=True, gc=False):
     """Where a resource is, for the gate; tells nothing of its content.
 
     Attributes:

@@ -7,6 +7,7 @@ rollback would make wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -40,6 +41,13 @@ from hilum.record.types import type_name, type_number
 __all__ = ["SCHEMA", "SCHEMA_1", "SCHEMA_2", "SqliteRecord"]
 
 _CURRENT = f"select {COLUMNS} from resource x where x.type = ? and x.id = ?"  # noqa: S608 - constant
+
+
+@lru_cache(maxsize=4096)
+def _reading(access: Access, number: int) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that reads one visible resource; its id goes after the first value."""
+    text, values = access_filter(access, Action.READ, number)
+    return f"{_CURRENT} and x.body is not null and {text}", (number, *values)
 
 
 class SqliteRecord:
@@ -214,11 +222,8 @@ class SqliteRecord:
         id: str,
     ) -> Row | None:
         """Return the current version of a visible resource; None when absent, hidden or deleted."""
-        number = type_number(type)
-        text, values = access_filter(access, Action.READ, number)
-        row = conn.execute(
-            f"{_CURRENT} and x.body is not null and {text}", (number, id, *values)
-        ).fetchone()
+        text, values = _reading(access, type_number(type))
+        row = conn.execute(text, (values[0], id, *values[1:])).fetchone()
         return self._bodies.row(row) if row else None
 
     def gone(
