@@ -258,6 +258,7 @@ class Writer(Generic[D, R]):
 
         Raises:
             OperationalError: the disk refuses, not the job: so is the whole group.
+            DatabaseError: the same, said by a database server.
         """
         conn.execute("savepoint job")
         try:
