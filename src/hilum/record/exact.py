@@ -52,7 +52,7 @@ def encode_exact(tree: object) -> bytes:
 def _as_written(value: object) -> msgspec.Raw:
     if isinstance(value, ExactDecimal):
         return msgspec.Raw(value.text.encode())
-    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+    raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
 _ENCODE = msgspec.json.Encoder(enc_hook=_as_written, decimal_format="number").encode
