@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from hilum.record.fhirpath.analysis import check
 from hilum.record.fhirpath.compiler import Compiler
 from hilum.record.fhirpath.frame import Environment, Expr, Frame, refuse
 from hilum.record.fhirpath.items import Item, Items, root_item
@@ -88,14 +89,20 @@ def _focus(tree: Mapping[str, Any] | Item, type: str) -> Item:
 
 
 @lru_cache(maxsize=4096)
-def compile_fhirpath(text: str, *, strict: bool = False) -> Expression:
+def compile_fhirpath(text: str, *, root_type: str = "", strict: bool = False) -> Expression:
     """Compile an expression; the same text is compiled once.
 
     Args:
         text: FHIRPath, at most 16,384 characters.
-        strict: hold it to the letter: `as` on collections is an error.
+        root_type: the type that it will be applied to, for strict mode.
+        strict: hold it to the letter: `as` on a collection is an error, and with a root type so are
+            unknown members, impossible types and JSON names of choices (``valueQuantity``).
 
     Raises:
         MalformedInputError: code ``fhirpath``, with the offset in the expression.
     """
-    return Expression(text, Compiler(strict=strict).expression(parse(text)))
+    node = parse(text)
+    run = Compiler(strict=strict).expression(node)
+    if strict and root_type:
+        check(node, root_type)
+    return Expression(text, run)
