@@ -25,6 +25,7 @@ def missing(reason: str) -> None:
 SLOW = (
     "api/test_leaks.py",
     "api/test_api_authorisation.py",
+    "api/test_api_claims.py",
     "api/test_api_long_walk.py",
     "bitcoin/test_bitcoin_faults.py",
     "bitcoin/test_bitcoin_anchor.py",

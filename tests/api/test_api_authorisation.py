@@ -13,7 +13,7 @@ from hilum.api.outcomes import UNAUTHENTICATED
 from hilum.api.routes import Interaction
 
 DAY_MS = 86_400_000
-OPEN = {Interaction.CAPABILITIES, Interaction.HEALTH}
+OPEN = {Interaction.CAPABILITIES, Interaction.HEALTH, Interaction.OPENAPI}
 HINT = b'Bearer realm="hilum", error="invalid_token"'
 
 

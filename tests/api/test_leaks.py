@@ -326,6 +326,7 @@ PROBES = [
     Probe(Interaction.CAPABILITIES, "GET", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.CAPABILITIES, "HEAD", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.HEALTH, "GET", "/api/health?patient={subject}"),
+    Probe(Interaction.OPENAPI, "GET", "/api/openapi.json?patient={subject}"),
     Probe(Interaction.BREAK_GLASS, "POST", "/api/break-glass", emergency),
 ]
 NO_ROUTE = [

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from hilum.errors import MalformedInputError
-from hilum.record.capability import capability_statement
 from hilum.record.keyed import KeyedHash, pack_hashes
 from hilum.record.parameters import Kind, parameters_of
 from hilum.record.primitives import PRIMITIVES
-from hilum.record.query import parse_query, searched_parameters
+from hilum.record.query import searched_parameters
 from hilum.record.references import list_references, subject_references
 from hilum.record.resource import parse_resource
 from hilum.record.tables import numbers, tables
@@ -25,7 +24,6 @@ from hilum.record.types import (
     type_names,
     type_number,
 )
-from hilum.record.validate import validate
 
 
 def test_the_numbers_given_once_never_change() -> None:
@@ -150,25 +148,6 @@ def test_references_are_listed_with_their_places() -> None:
         ("Observation.performer[0].reference", "Practitioner/2"),
         ("Observation.contained[0].author.reference", "#"),
     ]
-
-
-def test_the_capability_statement_claims_what_search_accepts() -> None:
-    data = capability_statement(
-        date="2024-01-01", version="0.1.0", url="http://localhost/fhir", refused={}, searched={}
-    )
-    assert validate(parse_resource(data)) == ()
-    statement = json.loads(data)
-    assert statement["fhirVersion"] == "4.0.1"
-    [rest] = statement["rest"]
-    assert [r["type"] for r in rest["resource"]] == list(type_names())
-    values = {"token": "a|b", "reference": "Patient/1", "date": "ge2020", "uri": "urn:x"}
-    for resource in rest["resource"]:
-        names = [p["name"] for p in resource["searchParam"]]
-        assert len(names) == len(set(names))
-        for parameter in resource["searchParam"]:
-            pair = (parameter["name"], values[parameter["type"]])
-            query = parse_query(resource["type"], [pair], strict=True)
-            assert len(query.filters) == 1
 
 
 def test_every_claimed_parameter_runs_and_finds_nothing_in_an_empty_store(shelf: Any) -> None:

@@ -97,6 +97,10 @@ async def _route_api(node: Node, scope: Scope, receive: Receive) -> Response:
     asked = API_ROUTES.get((request.method, "/".join(request.path)))
     if asked is Interaction.HEALTH:
         return Response(200, b'{"status":"up"}', _JSON)
+    if asked is Interaction.OPENAPI:
+        from hilum.api.openapi import description  # noqa: PLC0415 - large, rarely asked
+
+        return Response(200, description(request.base), _JSON)
     authorization = request.headers.get(b"authorization")
     if authorization is None:
         return UNAUTHENTICATED

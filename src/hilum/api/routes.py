@@ -16,7 +16,9 @@ from types import MappingProxyType
 __all__ = [
     "API_ROUTES",
     "FHIR_ROUTES",
+    "PRESENTATION",
     "ROUTES",
+    "SEARCHED",
     "Body",
     "Interaction",
     "Route",
@@ -40,6 +42,7 @@ class Interaction(StrEnum):
     HISTORY = "history"
     VREAD = "vread"
     HEALTH = "health"
+    OPENAPI = "openapi"
     BREAK_GLASS = "break-glass"
 
 
@@ -119,6 +122,7 @@ FHIR_ROUTES: Mapping[tuple[str, str], Interaction] = MappingProxyType(
 API_ROUTES: Mapping[tuple[str, str], Interaction] = MappingProxyType(
     {
         ("GET", "health"): Interaction.HEALTH,
+        ("GET", "openapi.json"): Interaction.OPENAPI,
         ("POST", "break-glass"): Interaction.BREAK_GLASS,
     }
 )
