@@ -103,7 +103,7 @@ POINTS: dict[str, tuple[str, ...]] = {
         "commit exchange.erasing:_finish",
         "unlink vault.adapters.originals:Originals.erase",
         "rmdir vault.adapters.originals:Originals.erase",
-        "checkpoint exchange.node:Readers.checkpoint",
+        "checkpoint exchange.storage:EmbeddedStorage.settle",
         "commit exchange.erasing:_finish",
     ),
     "init": (
@@ -142,11 +142,15 @@ DEMO: tuple[tuple[str, int], ...] = (
 """The first start of the demo is made of other use cases; these are its seams (name, occurrence)."""
 
 ELSEWHERE: dict[str, str] = {
+    "commit api.searching:deliver": "test_faults_killed: over HTTP",
+    "commit api.quick:QuickReads.answer": "test_faults_killed: over HTTP",
+    "commit base.adapters.provision:migrate": "on PostgreSQL: tests/contracts",
+    "commit vault.adapters.keytable:TableKeyStore.shred": "on PostgreSQL: tests/contracts",
+    "vacuum vault.adapters.keytable:TableKeyStore.shred": "on PostgreSQL: tests/contracts",
     "ftruncate exchange.datadir:Lock.__init__": "the number of a process, for people; not durable",
     "pwrite exchange.datadir:Lock.__init__": "the number of a process, for people; not durable",
     "commit exchange.writer:Writer._commit": "the writer's commits are named after who asked",
     "commit cli.serving:_answer.send": "a socket's writer, not the node's",
-    "commit api.fhir:FhirRoutes._deliver": "test_faults_killed: over HTTP",
     "unlink cli.serving:_listen": "the socket of a process that is gone; test_faults_processes",
     "unlink cli.serving:_serve": "the node's own socket at its end; test_faults_processes",
     "unlink exchange.moving:export": "clears away after a refusal, which rows of export cause",

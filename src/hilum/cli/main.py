@@ -90,8 +90,14 @@ def demo(_root: Path, *, keep: bool, bundles: tuple[Path, ...]) -> tuple[Any, st
     show_default=True,
     help="Base policy: us-hipaa, eu-ehds or cn-pipl.",
 )
+@click.option(
+    "--database",
+    default="",
+    metavar="URL",
+    help="PostgreSQL instead of the embedded database: postgresql://user@host:5432/name.",
+)
 @shared
-def init(root: Path, *, custodian: str, policy: str) -> tuple[Any, str]:
+def init(root: Path, *, custodian: str, policy: str, database: str) -> tuple[Any, str]:
     """Make a node: its data directory, its key and its chain.
 
     \b
@@ -100,7 +106,7 @@ def init(root: Path, *, custodian: str, policy: str) -> tuple[Any, str]:
     """
     from hilum.exchange.wiring import initialise
 
-    return initialise(root, custodian=custodian, policy=policy), "init"
+    return initialise(root, custodian=custodian, policy=policy, database=database), "init"
 
 
 @main.command()

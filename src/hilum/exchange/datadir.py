@@ -15,17 +15,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from hilum.errors import MalformedInputError, UnavailableError
 from hilum.exchange.disk import disk_errors
 
-__all__ = ["DataDirectory", "Lock", "Settings"]
+__all__ = ["DataDirectory", "Lock", "Settings", "check_database", "database_password"]
 
 _SETTINGS = """\
 # Hilum node settings. Every line has a default; remove what you do not change.
 custodian = "{custodian}"   # who operates this node and answers for it
 policy = "{policy}"         # base policy: us-hipaa, eu-ehds or cn-pipl
-seal_every_s = 600          # seal and anchor what is waiting at least this often while serving
+seal_every_s = {seal_every_s}          # seal and anchor what waits at least this often while serving
+"""
+_DATABASE = """\
+database = "{database}"     # rows and wrapped keys are on this PostgreSQL server
 """
 
 
@@ -36,12 +40,21 @@ class Settings:
     Attributes:
         custodian: words for people: who operates the node.
         policy: name of the base policy.
-        seal_every_s: longest time between two seals while serving, seconds.
+        seal_every_s: longest time between two seals while serving, seconds; 0: another process of
+            this node seals, and keeps the tiles and the chain.
+        database: ``postgresql://user@host:port/name`` without a password, or ``""`` for the embedded
+            database.
     """
 
     custodian: str = "A Hilum node"
     policy: str = "eu-ehds"
     seal_every_s: int = 600
+    database: str = ""
+
+    @property
+    def seals(self) -> bool:
+        """Tell whether this process seals, and keeps the tiles and the chain."""
+        return self.seal_every_s > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,13 @@ class DataDirectory:
         """Write `hilum.toml` unless it is there."""
         config = self.root / "hilum.toml"
         if not config.exists():
-            text = _SETTINGS.format(custodian=settings.custodian, policy=settings.policy)
+            text = _SETTINGS.format(
+                custodian=settings.custodian,
+                policy=settings.policy,
+                seal_every_s=settings.seal_every_s,
+            )
+            if settings.database:
+                text += _DATABASE.format(database=settings.database)
             _write_private(config, text.encode())
 
     def read_settings(self) -> Settings:
@@ -111,7 +130,7 @@ class DataDirectory:
             found = tomllib.loads(path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise MalformedInputError("bad-settings", "not valid TOML", where=str(path)) from error
-        known = {"custodian": str, "policy": str, "seal_every_s": int}
+        known = {"custodian": str, "policy": str, "seal_every_s": int, "database": str}
         for name, value in found.items():
             if name not in known or not isinstance(value, known[name]):
                 raise MalformedInputError(
@@ -120,7 +139,40 @@ class DataDirectory:
                     where=str(path),
                     hint="known: " + ", ".join(known),
                 )
-        return Settings(**found)
+        settings = Settings(**found)
+        check_database(settings.database)
+        return settings
+
+
+def check_database(url: str) -> None:
+    """See that a database is named as one of PostgreSQL, without a password.
+
+    Raises:
+        MalformedInputError: it is not.
+    """
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+        raise MalformedInputError(
+            "bad-database", "not a PostgreSQL database", where="database",
+            hint="postgresql://user@host:5432/name",
+        )  # fmt: skip
+    if parts.password is not None or "password" in parts.query:
+        raise MalformedInputError(
+            "bad-database", "a password does not belong into settings", where="database",
+            hint="HILUM_DATABASE_PASSWORD_FILE, PGPASSFILE or PGPASSWORD",
+        )  # fmt: skip
+
+
+def database_password() -> str | None:
+    """Return what the file named by `HILUM_DATABASE_PASSWORD_FILE` holds; None without one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    name = os.environ.get("HILUM_DATABASE_PASSWORD_FILE")
+    return None if name is None else Path(name).read_text().strip()
 
 
 class Lock:

@@ -11,6 +11,8 @@ from hilum.consent.gate import decide
 from hilum.identity.purpose import EMERGENCY_PURPOSES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hilum.base.ids import CompartmentId, UnixMs
     from hilum.base.sql import Connection
     from hilum.consent.adapters.sqlite import SqliteDirectives
@@ -38,11 +40,17 @@ class Gatekeeper:
         directives: where they are kept.
         record: finds compartments and hashes codes.
         policy: the base policy.
+        renew: called before anything remembered is trusted, where other processes write too.
     """
 
     def __init__(
-        self, directives: SqliteDirectives, record: SqliteRecord, policy: BasePolicy
+        self,
+        directives: SqliteDirectives,
+        record: SqliteRecord,
+        policy: BasePolicy,
+        renew: Callable[[], None] | None = None,
     ) -> None:
+        self._renew = renew
         self._directives = directives
         self._record = record
         self._policy = policy
@@ -72,6 +80,8 @@ class Gatekeeper:
             action: one action.
             now: the present.
         """
+        if self._renew is not None:
+            self._renew()
         generation = self._everywhere + self._generation.get(cid, 0)
         key = (cid, session.token_hash, int(action))
         known = self._decisions.get(key)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hilum.consent.policy import BasePolicy
     from hilum.exchange.datadir import DataDirectory, Settings
     from hilum.exchange.gatekeeping import Gatekeeper
+    from hilum.exchange.storage import Storage
     from hilum.exchange.writer import Writer
     from hilum.identity.adapters.sqlite import SqliteIdentity
     from hilum.identity.custodian import CustodianKey
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hilum.record.adapters.sqlite import SqliteRecord
     from hilum.signals.adapters.sqlite import SqliteSeries
     from hilum.vault.adapters.keyfile import SqliteKeyStore
+    from hilum.vault.adapters.keytable import TableKeyStore
     from hilum.vault.adapters.originals import Originals
     from hilum.vault.keyring import Keyring
 
@@ -49,11 +51,11 @@ class Readers:
     """Read-only connections, one per thread.
 
     Args:
-        connect: opens one.
+        storage: opens them.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: list[Connection] = []  # guarded by the lock; only for closing
@@ -62,14 +64,14 @@ class Readers:
         """Return the calling thread's connection."""
         found: Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = self._local.connection = self._connect()
+            found = self._local.connection = self._storage.reader()
             with self._lock:
                 self._open.append(found)
         return found
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database and cut it, so that nothing deleted stays in it."""
-        self.connection().execute("pragma wal_checkpoint(truncate)").fetchall()
+        """See that nothing deleted stays in a log that the storage keeps."""
+        self._storage.settle(self.connection())
 
     def close(self) -> None:
         """Close every connection."""
@@ -108,7 +110,8 @@ class Node:
     directives: SqliteDirectives
     policy: BasePolicy
     keyring: Keyring
-    keystore: SqliteKeyStore
+    keystore: SqliteKeyStore | TableKeyStore
+    storage: Storage
     originals: Originals
     custodian: CustodianKey
     journal: SqliteJournal
@@ -145,3 +148,4 @@ class Node:
                 self._chain.close()
                 self._chain = None
         self.keystore.close()
+        self.storage.close()

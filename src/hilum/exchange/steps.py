@@ -31,7 +31,7 @@ class BackgroundSteps:
     def step(self) -> float:
         """Do what is due; return the seconds until the next call."""
         now = self._node.clock()
-        if now >= self._next_seal:
+        if self._node.settings.seals and now >= self._next_seal:
             self._next_seal = now + self._node.settings.seal_every_s * 1000
             try:
                 with disk_errors():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hilum.base.adapters.server import PostgresServer
 from hilum.base.ids import UnixMs
 from hilum.base.sql import Connection
 from hilum.bitcoin.adapters.embedded import EmbeddedChain
@@ -17,12 +18,19 @@ from hilum.consent.adapters.sqlite import SCHEMA as DIRECTIVES_SCHEMA
 from hilum.consent.adapters.sqlite import SqliteDirectives
 from hilum.consent.policy import load_policy
 from hilum.errors import UnavailableError
-from hilum.exchange.datadir import DataDirectory, Lock, Settings
+from hilum.exchange.datadir import (
+    DataDirectory,
+    Lock,
+    Settings,
+    check_database,
+    database_password,
+)
 from hilum.exchange.disk import disk_errors
 from hilum.exchange.erasing import finish_erasures
 from hilum.exchange.gatekeeping import Gatekeeper
 from hilum.exchange.node import GENESIS, Node, Readers
-from hilum.exchange.schema import migrate
+from hilum.exchange.storage import EmbeddedStorage, Storage
+from hilum.exchange.turns import Memory
 from hilum.exchange.writer import Writer
 from hilum.identity.adapters.sqlite import SCHEMA as IDENTITY_SCHEMA
 from hilum.identity.adapters.sqlite import SqliteIdentity
@@ -43,6 +51,7 @@ from hilum.record.adapters.sqlite import SqliteRecord
 from hilum.signals.adapters.sqlite import SCHEMA as SERIES_SCHEMA
 from hilum.signals.adapters.sqlite import SqliteSeries
 from hilum.vault.adapters.keyfile import SqliteKeyStore
+from hilum.vault.adapters.keytable import TableKeyStore
 from hilum.vault.adapters.nodekey import create_node_key, read_node_key
 from hilum.vault.adapters.originals import SCHEMA as ORIGINALS_SCHEMA
 from hilum.vault.adapters.originals import Originals
@@ -64,54 +73,56 @@ MIGRATIONS = (
 )
 """SQL of schema version 1, 2, …: released entries never change."""
 
-_PAGES_KIB = 64 * 1024
-_CHECKPOINT_PAGES = 4000
-_BUSY_MS = 5000
-
 
 def now() -> UnixMs:
     """Return the present, ms since 1970."""
     return UnixMs(time.time_ns() // 1_000_000)
 
 
-def initialise(root: Path, *, custodian: str, policy: str) -> dict[str, Any]:
+def initialise(root: Path, *, custodian: str, policy: str, database: str = "") -> dict[str, Any]:
     """Make a node in a data directory; a node that is already there is left as it is.
 
     Args:
         root: the data directory.
         custodian: who operates the node, in words.
         policy: name of the base policy.
+        database: ``postgresql://user@host:port/name``, or ``""`` for the embedded one. A database that
+            a node uses already is joined: the node's key must be there before.
 
     Returns:
         ``{"data", "custodian", "did", "policy", "chain"}``.
 
     Raises:
-        MalformedInputError: there is no such policy.
-        UnavailableError: the directory is taken or cannot be written.
+        MalformedInputError: there is no such policy, or the database is not named as one.
+        UnavailableError: the directory is taken or cannot be written, or the database refuses.
     """
     load_policy(policy)
+    check_database(database)
     directory = DataDirectory(root)
+    made = Settings(custodian=custodian, policy=policy, database=database)
     with disk_errors(str(root)), Lock(directory):
+        joins = bool(database) and _is_made(directory, made)
         if not directory.key_file.exists():
-            if directory.record.exists():
+            if directory.record.exists() or joins:
                 raise UnavailableError(
                     "key-missing",
                     "the node key is gone but the record is there; nothing opens without it",
                     where=str(directory.key_file),
-                    hint="restore the key file from its own backup",
+                    hint="restore the key file from its own backup, or copy it from where the node runs",
                     retryable=False,
                 )
             directory.key_file.parent.mkdir(parents=True, exist_ok=True)
             create_node_key(directory.key_file, entropy=os.urandom)
-        directory.write_settings(Settings(custodian=custodian, policy=policy))
+        directory.write_settings(replace(made, seal_every_s=0) if joins else made)
         with open_node(directory) as node:
-            height, _hash = node.chain.tip()
+            seals = node.settings.seals
+            chain = f"embedded, height {node.chain.tip()[0]}" if seals else "kept elsewhere"
             return {
                 "data": str(root),
                 "custodian": node.settings.custodian,
                 "did": node.custodian.did,
                 "policy": node.settings.policy,
-                "chain": f"embedded, height {height}",
+                "chain": chain,
             }
 
 
@@ -126,8 +137,13 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
     with disk_errors(str(directory.root)):
         settings = directory.read_settings()
         key = read_node_key(directory.key_file)
-        _prepare(directory.record)
-        node = _assemble(directory, settings, key)
+        storage = _storage(directory, settings)
+        try:
+            storage.prepare()
+            node = _assemble(directory, settings, key, storage)
+        except BaseException:
+            storage.close()
+            raise
     try:
         with disk_errors(str(directory.root)):
             finish_erasures(node)
@@ -136,11 +152,19 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
         node.close()
 
 
-def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
+def _storage(directory: DataDirectory, settings: Settings) -> Storage:
+    if settings.database:
+        return PostgresServer(settings.database, database_password(), MIGRATIONS)
+    return EmbeddedStorage(directory.record, MIGRATIONS)
+
+
+def _assemble(directory: DataDirectory, settings: Settings, key: bytes, storage: Storage) -> Node:
     index_key = derive(key, KeyPurpose.INDEX)
     identity = SqliteIdentity()
-    ledger = SqliteLedger(_genesis(directory, identity, key))
-    keystore = SqliteKeyStore(directory.keys)
+    ledger = SqliteLedger(_genesis(storage, identity, key))
+    keystore = (
+        TableKeyStore(storage.writer) if settings.database else SqliteKeyStore(directory.keys)
+    )
     keyring = Keyring(key, keystore, entropy=os.urandom)
     seal, open_ = keyring.seal, keyring.open
     record = SqliteRecord(seal, open_, index_key)
@@ -158,18 +182,16 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
     def append(conn: Connection, drafts: Sequence[Draft]) -> list[tuple[int, str]]:
         return journal.append(conn, drafts, entropy=os.urandom)
 
-    def forget() -> None:
-        journal.forget()
-        ledger.forget()
-        gatekeeper.forget_all()
-        sessions.forget()
-
+    readers = Readers(storage)
+    memory = Memory(readers.connection, time.monotonic)
+    renew = memory.renew if settings.database else None
     writer: Writer[Draft, tuple[int, str]] = Writer(
-        lambda: _connect(directory.record), append, forget
+        lambda: storage.writer(memory.take_turn), append, memory.forget
     )
-    readers = Readers(lambda: _connect(directory.record, read_only=True))
-    gatekeeper = Gatekeeper(directives, record, policy)
-    sessions = Sessions(lambda token_hash: identity.find(readers.connection(), token_hash))
+    gatekeeper = Gatekeeper(directives, record, policy, renew)
+    sessions = Sessions(lambda token_hash: identity.find(readers.connection(), token_hash), renew)
+    memory.rows = (journal.forget, ledger.forget)
+    memory.decisions = (gatekeeper.forget_all, sessions.forget, keyring.forget)
     node = Node(
         directory=directory,
         settings=settings,
@@ -186,6 +208,7 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
         policy=policy,
         keyring=keyring,
         keystore=keystore,
+        storage=storage,
         originals=Originals(directory.objects, seal=seal, open_=open_, key=index_key),
         custodian=custodian,
         journal=journal,
@@ -193,65 +216,59 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes) -> Node:
         ledger=ledger,
         signer=Signer(derive(key, KeyPurpose.LEDGER_ROOT), ledger.ledger),
         paging_key=derive(key, KeyPurpose.PAGING),
-        open_chain=lambda: EmbeddedChain(
-            directory.chain,
-            seed=derive(key, KeyPurpose.LEDGER_ROOT),
-            clock=now,
-            entropy=os.urandom,
-        ),
+        open_chain=lambda: _open_chain(directory, settings, key),
     )
     node.batch = ledger.last_batch(readers.connection())
     node.demo = identity.fact(readers.connection(), "demo") is not None
     return node
 
 
-def _genesis(directory: DataDirectory, identity: SqliteIdentity, key: bytes) -> Genesis:
-    """Return the ledger's genesis, made once and kept in the record's database."""
-    conn = _connect(directory.record)
-    try:
-        known = identity.fact(conn, GENESIS)
-        if known is not None:
-            return parse_genesis(known)
-        sequencer = Signer(derive(key, KeyPurpose.LEDGER_ROOT), bytes(32)).owner(0)
-        genesis = Genesis(now(), sequencer, os.urandom(32))
-        conn.execute("begin immediate")
-        identity.set_fact(conn, GENESIS, encode_genesis(genesis))
-        conn.execute("commit")
-        return genesis
-    finally:
-        conn.close()
+def _open_chain(directory: DataDirectory, settings: Settings, key: bytes) -> EmbeddedChain:
+    if not settings.seals:
+        raise UnavailableError(
+            "not-the-sealer", "another process of this node keeps the chain", retryable=False,
+            hint="ask where the node was first made",
+        )  # fmt: skip
+    seed = derive(key, KeyPurpose.LEDGER_ROOT)
+    return EmbeddedChain(directory.chain, seed=seed, clock=now, entropy=os.urandom)
 
 
-def _prepare(path: Path) -> None:
+def _is_made(directory: DataDirectory, settings: Settings) -> bool:
+    """Tell whether a node uses the database already."""
+    storage = _storage(directory, settings)
     try:
-        conn = _connect(path)
+        storage.prepare()
+        conn = storage.reader()
         try:
-            migrate(conn, MIGRATIONS)
+            return SqliteIdentity().fact(conn, GENESIS) is not None
         finally:
             conn.close()
-    except sqlite3.OperationalError:
-        raise  # the disk, not what is on it
-    except sqlite3.DatabaseError as error:
-        raise UnavailableError(
-            "record-unreadable", "the record's database cannot be opened", where=str(path),
-            retryable=False,
-        ) from error  # fmt: skip
+    finally:
+        storage.close()
 
 
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    conn = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=512
-    )
-    conn.execute("pragma journal_mode=wal")
-    conn.execute(f"pragma busy_timeout={_BUSY_MS}")
-    conn.execute(f"pragma cache_size=-{_PAGES_KIB if not read_only else _PAGES_KIB // 4}")
-    conn.execute("pragma mmap_size=1073741824")
-    if read_only:
-        conn.execute("pragma query_only=on")
-        return conn
-    conn.execute("pragma synchronous=full")
-    conn.execute("pragma secure_delete=on")
-    conn.execute("pragma foreign_keys=off")
-    conn.execute(f"pragma wal_autocheckpoint={_CHECKPOINT_PAGES}")
-    path.chmod(0o600)
-    return conn
+def _genesis(storage: Storage, identity: SqliteIdentity, key: bytes) -> Genesis:
+    """Return the ledger's genesis, made once and kept in the record's database.
+
+    Raises:
+        UnavailableError: it was made under another node key (code ``wrong-key``).
+    """
+    conn = storage.writer()
+    try:
+        sequencer = Signer(derive(key, KeyPurpose.LEDGER_ROOT), bytes(32)).owner(0)
+        known = identity.fact(conn, GENESIS)
+        if known is not None:
+            genesis = parse_genesis(known)
+            if genesis.sequencer != sequencer:
+                raise UnavailableError(
+                    "wrong-key", "the record was made under another node key", retryable=False,
+                    hint="each process of a node has the same key file",
+                )  # fmt: skip
+            return genesis
+        genesis = Genesis(now(), sequencer, os.urandom(32))
+        conn.execute("begin immediate")
+        identity.set_first_fact(conn, GENESIS, encode_genesis(genesis))
+        conn.execute("commit")
+        return parse_genesis(identity.fact(conn, GENESIS) or b"")  # another process may be first
+    finally:
+        conn.close()

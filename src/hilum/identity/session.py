@@ -97,10 +97,12 @@ class Sessions:
 
     Args:
         lookup: finds a token by its hash.
+        renew: called before anything remembered is trusted, where other processes write too.
     """
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, renew: Callable[[], None] | None = None) -> None:
         self._lookup = lookup
+        self._renew = renew
         self._version = 0
         self._known: dict[bytes, tuple[int, Session]] = {}
 
@@ -112,6 +114,8 @@ class Sessions:
         """Return the session of an Authorization header, or None; as `authenticate`."""
         if authorization is None:
             return None
+        if self._renew is not None:
+            self._renew()
         key = sha256(authorization).digest()
         version = self._version
         known = self._known.get(key)

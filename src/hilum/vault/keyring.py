@@ -191,6 +191,11 @@ class Keyring:
         finally:
             self._forget(cid)
 
+    def forget(self) -> None:
+        """Drop every opened key: another process may have shredded some."""
+        self._generation += 1
+        self._current, self._opened = {}, {}
+
     def holds(self, cid: int) -> bool:
         """Tell whether any key of the compartment exists."""
         return bool(self._store.segments(cid))

@@ -105,6 +105,10 @@ class SqliteIdentity:
         row = conn.execute("select value from node where key=?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def set_first_fact(self, conn: Connection, key: str, value: bytes) -> None:
+        """Keep a fact about the node unless there is one of that name."""
+        conn.execute("insert into node values(?,?) on conflict do nothing", (key, value))
+
     def set_fact(self, conn: Connection, key: str, value: bytes) -> None:
         """Keep a fact about the node; a later value replaces it."""
         conn.execute(

@@ -1,0 +1,1 @@
+"""How a database is reached. Only the exchange's wiring picks what is in here."""
