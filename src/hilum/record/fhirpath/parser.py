@@ -131,7 +131,8 @@ class _Parser:
         while True:
             if self._is("."):
                 self._take()
-                steps.append(self._invocation())
+                # behind a dot no operator can stand, and FHIR has an element named `div`
+                steps.append(self._invocation(reserved=frozenset()))
             elif self._is("["):
                 offset = self._take().offset
                 steps.append(Index(offset, self.expression(0)))
@@ -196,11 +197,11 @@ class _Parser:
             refuse("the integer has more than 19 digits", token.offset)
         return Literal(token.offset, int(token.text))
 
-    def _invocation(self) -> Node:
+    def _invocation(self, *, reserved: frozenset[str] = _WORDS - _NAME_WORDS) -> Node:
         token = self._take()
         if token.sort == "special":
             return Special(token.offset, token.text)
-        is_word = token.sort == "name" and token.text in _WORDS - _NAME_WORDS
+        is_word = token.sort == "name" and token.text in reserved
         if token.sort not in {"name", "quoted"} or is_word:
             refuse("a name should stand here", token.offset)
         if self._is("("):
