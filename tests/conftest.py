@@ -26,6 +26,7 @@ SLOW = (
     "api/test_leaks.py",
     "api/test_api_authorisation.py",
     "api/test_api_claims.py",
+    "api/test_api_fuzz.py",
     "api/test_api_long_walk.py",
     "bitcoin/test_bitcoin_faults.py",
     "bitcoin/test_bitcoin_anchor.py",
