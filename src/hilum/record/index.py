@@ -6,22 +6,20 @@ members that a resource has cost anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hilum.record.dates import read_interval
-from hilum.record.expressions import Path, collector
+from hilum.record.extracting import Extractors, Plan
 from hilum.record.keyed import NO_SYSTEM, KeyedHash, pack_hashes
-from hilum.record.parameters import Kind, Parameter, parameters_of
+from hilum.record.population import population_of
 from hilum.record.resource import Tree
+from hilum.record.rows import IndexRows
+from hilum.record.strings import KeyedStrings
+from hilum.record.values import reference_of
 
 __all__ = ["Facts", "IndexRows", "Indexer", "clinical_instant", "reference_of"]
 
-CODE_PARAMETERS = frozenset({"code", "vaccine-code"})
-"""What a resource is about: the codes that consent windows name."""
-PART_PARAMETERS = frozenset({"component-code"})
-"""Codes of parts inside: a deny window touches them too."""
 AUTHOR_MEMBERS = (
     "author", "performer", "recorder", "asserter", "requester", "informationSource",
     "source", "sender", "agent", "participant",
@@ -57,33 +55,6 @@ def clinical_instant(tree: Tree) -> int | None:
     return best[1] if best else None
 
 
-def reference_of(value: Any) -> str | None:  # noqa: ANN401 - a decoded JSON value
-    """Return the text of a Reference or of a canonical; None for a contained or missing one."""
-    text = value.get("reference") if isinstance(value, dict) else value
-    if not isinstance(text, str) or not text or text[0] == "#":
-        return None
-    return text.partition("/_history/")[0] if "/_history/" in text else text
-
-
-@dataclass(slots=True)
-class IndexRows:
-    """Index rows of one resource, without compartment, instant and row number.
-
-    Attributes:
-        tokens: (parameter, code, system).
-        references: (parameter, reference).
-        dates: (parameter, lo, hi, wall lo, wall hi).
-        codes: hashes of what the resource is about.
-        parts: hashes of what parts of it are about.
-    """
-
-    tokens: set[tuple[int, int, int]] = field(default_factory=set)
-    references: set[tuple[int, int]] = field(default_factory=set)
-    dates: set[tuple[int, int, int, int, int]] = field(default_factory=set)
-    codes: set[int] = field(default_factory=set)
-    parts: set[int] = field(default_factory=set)
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the access filter looks at, packed for SQL (see `keyed.pack_hashes`)."""
@@ -94,33 +65,43 @@ class Facts:
     encounters: bytes
 
 
-Extract = Callable[[Any, IndexRows], None]
-
-
 class Indexer:
     """Makes index rows under one node's key.
 
     Args:
         keyed: the node's hash functions.
+        strings: its hash functions of strings.
     """
 
-    def __init__(self, keyed: KeyedHash) -> None:
+    def __init__(self, keyed: KeyedHash, strings: KeyedStrings) -> None:
         self.keyed = keyed
-        self._plans: dict[str, dict[str, list[Extract]]] = {}
+        self._extractors = Extractors(keyed, strings)
+        self._plans: dict[str, Plan] = {}
 
-    def rows(self, tree: Tree) -> IndexRows:
-        """Return all index rows of a resource."""
+    def rows(self, tree: Tree, cid: int) -> IndexRows:
+        """Return all index rows of a resource.
+
+        Args:
+            tree: the resource.
+            cid: its compartment; equal strings look different in two of them.
+        """
         name = tree["resourceType"]
         plan = self._plans.get(name)
         if plan is None:
-            plan = self._plans[name] = self._plan(name)
-        rows = IndexRows()
+            plan = self._plans[name] = self._extractors.plan(name)
+        rows = IndexRows(cid, tree, population_of(name))
+        by_member = plan.by_member
         for key, value in tree.items():
-            for extract in plan.get(key, ()):
+            for extract in by_member.get(key, ()):
                 extract(value, rows)
-        if name == "Patient":
-            self._deceased(tree, rows)
+        if plan.deceased:
+            self._deceased(plan.deceased, tree, rows)
         return rows
+
+    def _deceased(self, number: int, tree: Tree, rows: IndexRows) -> None:
+        # R4's only `exists()` parameter: "Patient.deceased.exists() and Patient.deceased != false"
+        said = tree.get("deceasedBoolean", False) is not False or "deceasedDateTime" in tree
+        rows.tokens.add((number, self.keyed.code("true" if said else "false"), NO_SYSTEM))
 
     def facts(self, tree: Tree, rows: IndexRows, author: str | None) -> Facts:
         """Return the facts of a resource.
@@ -159,130 +140,5 @@ class Indexer:
                 found.add(self.keyed.reference(text))
         return found
 
-    def _plan(self, name: str) -> dict[str, list[Extract]]:
-        plan: dict[str, list[Extract]] = {}
-        for parameter in parameters_of(name).values():
-            if parameter.kind not in {Kind.TOKEN, Kind.REFERENCE, Kind.DATE, Kind.URI}:
-                continue
-            for path in parameter.paths:
-                if not path.exists:
-                    plan.setdefault(path.steps[0].key, []).append(self._extract(parameter, path))
-        return plan
-
-    def _extract(self, parameter: Parameter, path: Path) -> Extract:
-        collect = collector(path)
-        emit = self._emitter(parameter, path)
-
-        def extract(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            for item in collect(value):
-                emit(item, rows)
-
-        return extract
-
-    def _emitter(self, parameter: Parameter, path: Path) -> Extract:
-        if parameter.kind is Kind.DATE:
-            return self._dates(parameter.number, path.leaf)
-        if parameter.kind is Kind.REFERENCE:
-            return self._references(parameter.number, path.target)
-        return self._tokens(parameter, path.leaf)
-
-    def _tokens(self, parameter: Parameter, leaf: str) -> Extract:
-        coding = self._codings(parameter)
-        number, code_of, system_of = parameter.number, self.keyed.code, self.keyed.system
-
-        def concept(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            for item in value.get("coding", ()):
-                coding(item, rows)
-
-        def identifier(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            text = value.get("value")
-            if isinstance(text, str):
-                system = value.get("system", "")
-                rows.tokens.add((number, code_of(text), system_of(system)))
-
-        def contact(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            plain(value.get("value"), rows)
-
-        def plain(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            if isinstance(value, bool):
-                value = "true" if value else "false"
-            if isinstance(value, str):
-                rows.tokens.add((number, code_of(value), NO_SYSTEM))
-
-        by_leaf = {
-            "CodeableConcept": concept,
-            "Coding": coding,
-            "Identifier": identifier,
-            "ContactPoint": contact,
-        }
-        return by_leaf.get(leaf, plain)
-
-    def _codings(self, parameter: Parameter) -> Extract:
-        number, code_of, system_of = parameter.number, self.keyed.code, self.keyed.system
-        about = parameter.name in CODE_PARAMETERS
-        inside = parameter.name in PART_PARAMETERS
-
-        def coding(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            code, system = value.get("code", ""), value.get("system", "")
-            if not code and not system:
-                return
-            rows.tokens.add((number, code_of(code), system_of(system)))
-            if about:
-                rows.codes.add(self.keyed.coding(system, code))
-            elif inside:
-                rows.parts.add(self.keyed.coding(system, code))
-
-        return coding
-
-    def _references(self, number: int, target: str) -> Extract:
-        hashed = self.keyed.reference
-
-        def reference(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            text = reference_of(value)
-            if text is None or (target and not _points_to(text, value, target)):
-                return
-            rows.references.add((number, hashed(text)))
-            plain, bar, _ = text.partition("|")
-            if bar:
-                rows.references.add((number, hashed(plain)))
-
-        return reference
-
-    @staticmethod
-    def _dates(number: int, leaf: str) -> Extract:
-        def date(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            span = read_interval(value)
-            if span is not None:
-                rows.dates.add((number, span.lo, span.hi, span.wall_lo, span.wall_hi))
-
-        def timing(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            for event in value.get("event", ()):
-                date(event, rows)
-            date(value.get("repeat", {}).get("boundsPeriod"), rows)
-
-        def nothing(_value: Any, _rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-            """Ages, ranges and words are no dates."""
-
-        by_leaf: dict[str, Extract] = {
-            "Timing": timing,
-            "Age": nothing,
-            "Range": nothing,
-            "string": nothing,
-        }
-        return by_leaf.get(leaf, date)
-
-    def _deceased(self, tree: Tree, rows: IndexRows) -> None:
-        # R4's only `exists()` parameter: "Patient.deceased.exists() and Patient.deceased != false"
-        parameter = parameters_of("Patient")["deceased"]
-        said = tree.get("deceasedBoolean", False) is not False or "deceasedDateTime" in tree
-        rows.tokens.add((parameter.number, self.keyed.code("true" if said else "false"), NO_SYSTEM))
-
 
 _AUTHORS = frozenset(AUTHOR_MEMBERS)
-
-
-def _points_to(text: str, value: Any, target: str) -> bool:  # noqa: ANN401 - a decoded JSON value
-    if isinstance(value, dict) and value.get("type") == target:
-        return True
-    head, slash, _ = text.rpartition("/")
-    return bool(slash) and (head == target or head.endswith("/" + target))

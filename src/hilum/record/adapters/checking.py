@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from hilum.base.sql import Connection
 from hilum.errors import HilumError
 from hilum.record.adapters.bodies import Bodies
-from hilum.record.adapters.layout import COLUMNS, INDEXES, Raw
-from hilum.record.adapters.writing import index_tuples
+from hilum.record.adapters.layout import COLUMNS, INDEXES, POPULATION, Raw
 from hilum.record.index import Indexer, clinical_instant
+from hilum.record.population import population_of, population_strings
 from hilum.record.resource import Tree, parse_json
-from hilum.record.types import type_name
+from hilum.record.rows import index_tuples
+from hilum.record.types import type_name, type_names
 
 __all__ = ["list_problems"]
 
@@ -30,17 +32,38 @@ def list_problems(conn: Connection, bodies: Bodies, indexer: Indexer) -> Iterato
                 yield f"{table}: rows of compartment {cid}, which does not exist"
     for cid in sorted(known):
         yield from _compartment(conn, cid, bodies, indexer)
+    yield from _population(conn)
+
+
+def _population(conn: Connection) -> Iterator[str]:
+    # The rows for searches across records are copies: compared with the rows that were just checked.
+    shared = sorted(number for name in type_names() for number in population_of(name))
+    for table, columns in POPULATION.items():
+        names = ", ".join(columns)
+        numbers = sorted(population_strings()) if table == "p_str" else shared
+        marks = ", ".join(map(str, numbers))
+        copies = f"select {names} from {table}"  # noqa: S608 - constant names
+        origins = f"select {names} from i_{table[2:]} where cid > 0 and p in ({marks})"  # noqa: S608 - numbers
+        differences = {
+            "missing": f"{origins} except {copies}",
+            "stray": f"{copies} except {origins}",
+        }
+        for kind, rows in differences.items():
+            found = conn.execute(f"select count(*), min(rid) from ({rows}) x")  # noqa: S608 - constants
+            count, first = found.fetchone()
+            if count:
+                yield f"{table}: {count} {kind} rows, first of row {first}"
 
 
 def _compartment(conn: Connection, cid: int, bodies: Bodies, indexer: Indexer) -> Iterator[str]:
-    expected: dict[str, set[tuple[int, ...]]] = {table: set() for table in INDEXES}
+    expected: dict[str, set[tuple[Any, ...]]] = {table: set() for table in INDEXES}
     for row in conn.execute(_RESOURCES, (cid,)):
         tree, problems = _version(row[:10], row[10:], bodies, indexer)
         yield from problems
         if tree is not None:
-            made = index_tuples(indexer.rows(tree), cid, row[6], row[1])
-            for table, tuples in made.items():
-                expected[table].update(tuples)
+            made = index_tuples(indexer.rows(tree, cid), cid, row[6], row[1])
+            for table in INDEXES:
+                expected[table].update(made.get(table, ()))
     for row in conn.execute(_HISTORY, (cid,)):
         yield from _version(row[:10], row[10:], bodies, indexer)[1]
     for table, columns in INDEXES.items():
@@ -75,7 +98,7 @@ def _version(
     instant = clinical_instant(tree)
     if raw[6] != (raw[7] if instant is None else instant):
         problems.append(f"{place}: the clinical instant does not follow from the body")
-    rows = indexer.rows(tree)
+    rows = indexer.rows(tree, raw[0])
     made = indexer.facts(tree, rows, author)
     inst = indexer.keyed.reference(f"{name}/{raw[3]}")
     if facts != (inst, made.codes, made.parts, made.authors, made.encounters):

@@ -97,7 +97,7 @@ POPULATION = {
 }
 """A second copy of a few parameters' rows, for searches across records; each is a part of the row of
 the ``i_`` table of the same name."""
-TABLES = ("resource", "history", *INDEXES)
+TABLES = ("resource", "history", *INDEXES, *POPULATION)
 
 COLUMNS = "x.cid, x.rid, x.type, x.id, x.ver, x.seg, x.ts, x.updated, x.method, x.body"
 """What every read selects, in the order of `Raw`."""

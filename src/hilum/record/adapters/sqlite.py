@@ -19,7 +19,7 @@ from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
 from hilum.record.adapters.layout import COLUMNS, SCHEMA, SCHEMA_1, SCHEMA_2, TABLES, Raw
 from hilum.record.adapters.statements import access_filter, search
-from hilum.record.adapters.writing import Batch, Writer, stamped, tree_of
+from hilum.record.adapters.writing import Batch, Writer, erase_indexes, stamped, tree_of
 from hilum.record.change import (
     Change,
     Create,
@@ -36,6 +36,7 @@ from hilum.record.index import Indexer, clinical_instant
 from hilum.record.keyed import KeyedHash
 from hilum.record.query import Query
 from hilum.record.resource import parse_json
+from hilum.record.strings import KeyedStrings
 from hilum.record.types import type_name, type_number
 
 __all__ = ["SCHEMA", "SCHEMA_1", "SCHEMA_2", "SqliteRecord"]
@@ -61,7 +62,7 @@ class SqliteRecord:
 
     def __init__(self, seal: Seal, open: Seal, index_key: bytes) -> None:
         self._keyed = KeyedHash(index_key)
-        self._indexer = Indexer(self._keyed)
+        self._indexer = Indexer(self._keyed, KeyedStrings(index_key))
         self._bodies = Bodies(seal, open)
         self._writer = Writer(self._bodies, self._indexer)
 
@@ -195,7 +196,8 @@ class SqliteRecord:
     def erase(self, conn: Connection, cid: CompartmentId) -> int:
         """Delete a compartment with all its rows; return how many resources it had."""
         count = conn.execute("select count(*) from resource where cid = ?", (cid,)).fetchone()[0]
-        for table in (*TABLES, "compartment"):
+        erase_indexes(conn, cid)
+        for table in ("resource", "history", "compartment"):
             conn.execute(f"delete from {table} where cid = ?", (cid,))  # noqa: S608 - constant
         return int(count)
 

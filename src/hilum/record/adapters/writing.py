@@ -8,13 +8,14 @@ from hilum.base.ids import UnixMs
 from hilum.base.sql import Connection
 from hilum.errors import ConflictError, MalformedInputError
 from hilum.record.adapters.bodies import Bodies
-from hilum.record.adapters.layout import INDEXES, Raw
+from hilum.record.adapters.layout import INDEXES, POPULATION, Raw
 from hilum.record.change import Create, Method, Update, Version
-from hilum.record.index import Facts, Indexer, IndexRows, clinical_instant
+from hilum.record.index import Facts, Indexer, clinical_instant
 from hilum.record.resource import Tree, parse_json, stamp
+from hilum.record.rows import Rows, index_tuples
 from hilum.record.types import type_number
 
-__all__ = ["Batch", "Writer", "index_tuples", "stamped", "tree_of"]
+__all__ = ["Batch", "Writer", "erase_indexes", "stamped", "tree_of"]
 
 _INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
 _REPLACE = (
@@ -25,27 +26,31 @@ _BURY = "update resource set ver = ?, updated = ?, method = ?, body = null where
 _SUPERSEDE = "insert into history select * from resource where rid = ?"
 _NO_FACTS = Facts(b"", b"", b"", b"")
 
-Rows = dict[str, list[tuple[int, ...]]]
+_COLUMNS = INDEXES | POPULATION
 
 
 def _sql(verb: str, table: str) -> str:
-    columns = INDEXES[table]
+    columns = _COLUMNS[table]
     if verb == "insert":
         return f"insert into {table} values({', '.join('?' * len(columns))})"
     return f"delete from {table} where " + " and ".join(f"{c} = ?" for c in columns)  # noqa: S608 - constant names
 
 
-_ADD = {table: _sql("insert", table) for table in INDEXES}
-_DROP = {table: _sql("delete", table) for table in INDEXES}
+_ADD = {table: _sql("insert", table) for table in _COLUMNS}
+_DROP = {table: _sql("delete", table) for table in _COLUMNS}
 
 
-def index_tuples(rows: IndexRows, cid: int, ts: int, rid: int) -> Rows:
-    """Return the rows of the index tables for one resource."""
-    return {
-        "i_tok": [(cid, p, code, system, ts, rid) for p, code, system in rows.tokens],
-        "i_ref": [(cid, p, ref, ts, rid) for p, ref in rows.references],
-        "i_dat": [(cid, *row, rid) for row in rows.dates],
-    }
+def erase_indexes(conn: Connection, cid: int) -> None:
+    """Delete all index rows of a compartment.
+
+    The copies for searches across records lie by parameter: they are found by the rows that they are
+    copies of.
+    """
+    for table, columns in POPULATION.items():
+        copied = f"select {', '.join(columns)} from i_{table[2:]} where cid = ?"  # noqa: S608 - constant names
+        conn.executemany(_DROP[table], conn.execute(copied, (cid,)).fetchall())
+    for table in INDEXES:
+        conn.execute(f"delete from {table} where cid = ?", (cid,))  # noqa: S608 - constant names
 
 
 @dataclass(slots=True)
@@ -58,7 +63,7 @@ class Batch:
 
     rid: int
     resources: list[tuple[object, ...]] = field(default_factory=list)
-    indexes: Rows = field(default_factory=lambda: {table: [] for table in INDEXES})
+    indexes: Rows = field(default_factory=lambda: {table: [] for table in _COLUMNS})
 
 
 class Writer:
@@ -90,7 +95,7 @@ class Writer:
         """
         facts, sealed = _NO_FACTS, None
         if tree is not None:
-            rows = self._indexer.rows(tree)
+            rows = self._indexer.rows(tree, version.cid)
             facts = self._indexer.facts(tree, rows, author)
             sealed = self._bodies.close(version, author)
             for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
@@ -123,14 +128,14 @@ class Writer:
         """Move the current version to the history, and take its index rows away."""
         if current[9] is not None:
             body, _ = self._bodies.open(current)
-            rows = self._indexer.rows(parse_json(body, max_bytes=len(body)))
+            rows = self._indexer.rows(parse_json(body, max_bytes=len(body)), current[0])
             for table, tuples in index_tuples(rows, current[0], current[6], current[1]).items():
                 conn.executemany(_DROP[table], tuples)
         conn.execute(_SUPERSEDE, (current[1],))
 
     def replace(self, conn: Connection, version: Version, tree: Tree, author: str | None) -> None:
         """Make a version the current one, after `supersede`."""
-        rows = self._indexer.rows(tree)
+        rows = self._indexer.rows(tree, version.cid)
         facts = self._indexer.facts(tree, rows, author)
         conn.execute(_REPLACE, (
             version.ver, version.seg, version.ts, version.updated, version.method,
