@@ -323,6 +323,13 @@ PROBES = [
             transaction_on_a_patient_search,
         )
     ),
+    *(
+        Probe(Interaction.EVERYTHING, method, f"/fhir/{name}/$everything{query}")
+        for method in ("GET", "HEAD", "POST")
+        for name in ("Patient/{subject}", "Patient/{encounter}")
+        for query in ("", "?_type=Observation,Encounter&_count=1", "?_since=2000&start=2000")
+    ),
+    Probe(Interaction.EVERYTHING, "GET", "/fhir/Observation/{observation}/$everything"),
     Probe(Interaction.CAPABILITIES, "GET", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.CAPABILITIES, "HEAD", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.HEALTH, "GET", "/api/health?patient={subject}"),
@@ -333,7 +340,7 @@ NO_ROUTE = [
     Probe(Interaction.READ, method, path)
     for method in ("GET", "PATCH", "OPTIONS", "PUT", "POST", "TRACE")
     for path in (
-        "/fhir/Patient/{subject}/$everything",
+        "/fhir/Patient/{subject}/$no-such",
         "/fhir/Patient/{subject}/Observation",
         "/fhir/Observation/{observation}/_history/1/more",
         "/fhir/Observation/_history?patient={subject}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hilum.api.histories import HistoryRoutes
 from hilum.api.negotiation import MANNER, PLAIN, Manner, Summary, manner_of, without_manner
+from hilum.api.operations import OperationRoutes
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
 from hilum.api.presentation import present
 from hilum.api.reading import ReadRoutes
@@ -56,6 +57,7 @@ class FhirRoutes:
         self._node = node
         self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
+        operations = OperationRoutes(node)
         reads, histories, writes = ReadRoutes(node), HistoryRoutes(node), WriteRoutes(node)
         self._acts: dict[Interaction, _Act] = {
             Interaction.BUNDLE: writes.run_bundle,
@@ -67,6 +69,7 @@ class FhirRoutes:
             Interaction.DELETE: writes.delete,
             Interaction.HISTORY: histories.of_instance,
             Interaction.VREAD: reads.read_version,
+            Interaction.EVERYTHING: operations.everything,
         }
 
     async def answer(self, request: Request, receive: Receive) -> Response:

@@ -41,6 +41,7 @@ class Interaction(StrEnum):
     DELETE = "delete"
     HISTORY = "history"
     VREAD = "vread"
+    EVERYTHING = "everything"
     HEALTH = "health"
     OPENAPI = "openapi"
     BREAK_GLASS = "break-glass"
@@ -108,6 +109,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "type/id/_history", Interaction.HISTORY, "history-instance", parameters=_HISTORIC
     ),
+    Route(
+        "GET", "type/id/$everything", Interaction.EVERYTHING, "$everything",
+        parameters=("start", "end", "_since", "_type", "_count"),
+    ),
+    Route("POST", "type/id/$everything", Interaction.EVERYTHING, "$everything", Body.RESOURCE),
 )  # fmt: skip
 
 _FOUND: Mapping[tuple[str, str], Route] = MappingProxyType(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hilum.journal.model import Draft
     from hilum.record.access import Access
 
-__all__ = ["find", "matches"]
+__all__ = ["find", "matches", "page"]
 
 _COUNTED_AT_ONCE = 1000
 
@@ -46,7 +46,7 @@ def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] |
     if limit == 0:
         counted = _count_all(node, conn, query, accesses)
         return Answer((), _search_drafts(node, conn, session, (asked, now), []), total=counted)
-    rows = _page(node, conn, query, accesses, after=after, limit=limit + 1)
+    rows = page(node, conn, query, accesses, after=after, limit=limit + 1)
     shown = rows[:limit]
     drafts = _search_drafts(node, conn, session, (asked, now), shown)
     following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
@@ -65,7 +65,7 @@ def matches(node: Node, session: Session, query: Query, *, conn: Connection) -> 
     now = node.clock()
     scope = _scope(node, node.conn, session, query)
     accesses = [ask(node, node.conn, session, cid, SEARCH, now)[1] for cid in scope]
-    rows = _page(node, conn, query, accesses, after=None, limit=query.count)
+    rows = page(node, conn, query, accesses, after=None, limit=query.count)
     return tuple(row.id for row in rows)
 
 
@@ -95,13 +95,13 @@ def _count_all(node: Node, conn: Connection, query: Query, accesses: Sequence[Ac
     """Count what a query finds under the accesses, page by page: exact, never estimated."""
     total = 0
     after: tuple[int, int] | None = None
-    while rows := _page(node, conn, query, accesses, after=after, limit=_COUNTED_AT_ONCE):
+    while rows := page(node, conn, query, accesses, after=after, limit=_COUNTED_AT_ONCE):
         total += len(rows)
         after = (rows[-1].ts, rows[-1].key)
     return total
 
 
-def _page(
+def page(
     node: Node,
     conn: Connection,
     query: Query,
@@ -110,6 +110,16 @@ def _page(
     after: tuple[int, int] | None,
     limit: int,
 ) -> list[Shown]:
+    """Return what a query finds under the accesses: stored resources, device readings and receipts.
+
+    Args:
+        node: where.
+        conn: a connection.
+        query: what `parse_query` returned.
+        accesses: one per compartment to look in, each with the action `SEARCH`.
+        after: (ts, key) of the last row already given, or None.
+        limit: at most so many.
+    """
     if query.type == AUDIT_TYPE:
         return find_audit(node, conn, accesses, query, after=after, limit=limit)
     return _run(node, conn, query, accesses, after=after, limit=limit)
