@@ -14,28 +14,22 @@ from hilum.api.marks import read_mark, write_mark
 from hilum.api.negotiation import is_strict
 from hilum.api.outcomes import ABSENT
 from hilum.api.paging import PAGE
+from hilum.api.searching import deliver
 from hilum.api.wire import Receive, Request, Response
 from hilum.errors import MalformedInputError
+from hilum.exchange.answering import Answer
 from hilum.exchange.everything import Everything, Part, look_up_everything, wanted_types
 
 if TYPE_CHECKING:
     from hilum.exchange.auditing import Shown
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
-    from hilum.journal.model import Draft
 
-__all__ = ["OperationRoutes", "searchset", "settle"]
+__all__ = ["OperationRoutes", "searchset"]
 
 _EVERYTHING = frozenset({"start", "end", "_since", "_type", "_count", PAGE})
 _USUAL_COUNT = 100
 _MAX_COUNT = 1000
-
-
-async def settle(node: Node, drafts: Iterable[Draft]) -> None:
-    """Wait until receipts are on disk; only then may a byte leave."""
-    waits = [node.writer.append(draft) for draft in drafts]
-    for wait in waits:
-        await wait
 
 
 def searchset(
@@ -98,7 +92,7 @@ class OperationRoutes:
         part = await asyncio.to_thread(
             look_up_everything, node, session, own_id, wanted, after=after
         )
-        await settle(node, part.drafts)
+        await deliver(node, Answer((), part.drafts))
         if part.is_absent:
             return ABSENT
         path = f"Patient/{own_id}/$everything"
