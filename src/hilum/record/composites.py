@@ -8,13 +8,13 @@ Source: HL7 FHIR R4, search, "composite".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
 from hilum.record.expressions import Path, Step, collector
 from hilum.record.keyed import NO_SYSTEM, KeyedHash
-from hilum.record.parameters import Component, Kind, Parameter
+from hilum.record.parameters import Kind, Parameter
 from hilum.record.rows import IndexRows
 from hilum.record.strings import KeyedStrings
 from hilum.record.values import ValueReader, read_dates, read_numbers, read_strings, reference_of
@@ -24,6 +24,7 @@ __all__ = ["CompositeReader"]
 Columns = tuple[Any, ...]
 """(code, system, lo, hi, wall lo, wall hi, low, high, starts) of one value of a part."""
 
+_Source = tuple[Path, tuple[tuple[Kind, tuple[Path, ...]], ...]]
 _NO_TIME = (0, 0, 0, 0)
 _NO_RANGE = (0.0, 0.0)
 _ELEMENT = "element"
@@ -44,25 +45,32 @@ class CompositeReader:
         self._values = values
 
     def extractors(
-        self, parameter: Parameter
+        self, parameters: Iterable[Parameter]
     ) -> Iterator[tuple[str, Callable[[Any, IndexRows], None]]]:
-        """Yield (member that is read first, closure) for each element of a composite."""
-        for index, path in enumerate(parameter.paths):
-            parts = [self._part(part, part.paths[index]) for part in parameter.components]
+        """Yield (member that is read first, closure) for each element of each composite.
+
+        Composites that combine the same values share a closure.
+        """
+        sources: dict[_Source, list[int]] = {}
+        for parameter in parameters:
+            if parameter.kind is Kind.COMPOSITE:
+                for index, path in enumerate(parameter.paths):
+                    parts = tuple((part.kind, part.paths[index]) for part in parameter.components)
+                    sources.setdefault((path, parts), []).append(parameter.number)
+        for (path, kinds), found in sources.items():
+            numbers, read = tuple(found), [self._part(*part) for part in kinds]
             if path.steps:
-                yield path.steps[0].key, _in_elements(parameter.number, path, parts)
+                yield path.steps[0].key, _in_elements(numbers, path, read)
             else:
                 # The element is the resource itself: read once, at the rarest of its members.
-                for member in _members(parameter.components[-1].paths[index]):
-                    yield member, _in_resource(parameter.number, parts)
+                for member in dict.fromkeys(inner.steps[0].key for inner in kinds[-1][1]):
+                    yield member, _in_resource(numbers, read)
 
-    def _part(self, part: Component, paths: tuple[Path, ...]) -> _Part:
+    def _part(self, kind: Kind, paths: tuple[Path, ...]) -> _Part:
         read: list[tuple[bool, Callable[[Any], list[Any]], Callable[[Any], list[Columns]]]] = []
         for path in paths:
             wrapped = Path((Step(_ELEMENT), *path.steps), path.leaf)
-            read.append(
-                (path.from_resource, collector(wrapped), self._columns(part.kind, path.leaf))
-            )
+            read.append((path.from_resource, collector(wrapped), self._columns(kind, path.leaf)))
         return _Part(read)
 
     def _columns(self, kind: Kind, leaf: str) -> Callable[[Any], list[Columns]]:
@@ -127,24 +135,26 @@ def _columns(
     return (*token, *time, *span, starts)
 
 
-def _in_elements(number: int, path: Path, parts: list[_Part]) -> Callable[[Any, IndexRows], None]:
+def _in_elements(
+    numbers: tuple[int, ...], path: Path, parts: list[_Part]
+) -> Callable[[Any, IndexRows], None]:
     collect = collector(path)
 
     def extract(value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
         for element in collect(value):
-            _combine(number, parts, element, rows)
+            _combine(numbers, parts, element, rows)
 
     return extract
 
 
-def _in_resource(number: int, parts: list[_Part]) -> Callable[[Any, IndexRows], None]:
+def _in_resource(numbers: tuple[int, ...], parts: list[_Part]) -> Callable[[Any, IndexRows], None]:
     def extract(_value: Any, rows: IndexRows) -> None:  # noqa: ANN401 - a decoded JSON value
-        _combine(number, parts, rows.tree, rows)
+        _combine(numbers, parts, rows.tree, rows)
 
     return extract
 
 
-def _combine(number: int, parts: list[_Part], element: Any, rows: IndexRows) -> None:  # noqa: ANN401
+def _combine(numbers: tuple[int, ...], parts: list[_Part], element: Any, rows: IndexRows) -> None:  # noqa: ANN401
     values: list[list[Columns]] = []
     for part in reversed(parts):
         found = part.of(element, rows)
@@ -154,8 +164,6 @@ def _combine(number: int, parts: list[_Part], element: Any, rows: IndexRows) -> 
     values.reverse()
     for first, second, *rest in product(*values):
         third = rest[0][6:8] if rest else _NO_RANGE
-        rows.composites.add((number, *first[:2], *second[:8], *third, second[8]))
-
-
-def _members(paths: tuple[Path, ...]) -> list[str]:
-    return list(dict.fromkeys(path.steps[0].key for path in paths))
+        row = (*first[:2], *second[:8], *third, second[8])
+        for number in numbers:
+            rows.composites.add((number, *row))

@@ -53,6 +53,15 @@ class Path:
     exists: bool = False
     from_resource: bool = False
 
+    @property
+    def is_member(self) -> bool:
+        """True when the values are a member's own, all of them."""
+        return len(self.steps) == 1 and not _selects(self.steps[0])
+
+
+def _selects(step: Step) -> bool:
+    return step.where is not None or step.index is not None
+
 
 def compile_expression(expression: str, name: str) -> tuple[Path, ...]:
     """Return the paths of an expression that start at a resource type.
@@ -142,20 +151,26 @@ def _options(element: Element, only: str | None) -> list[tuple[str, str]]:
 def collector(path: Path) -> Callable[[Any], list[Any]]:
     """Return a function from the value of the path's first member to the values at its end."""
     first, *rest = path.steps
-    if not rest and first.where is None and first.index is None:
+    if path.is_member:
         return lambda value: value if isinstance(value, list) else [value]
+    selects = _selects(first)
+    below = [(step.key, step if _selects(step) else None) for step in rest]
 
     def collect(value: Any) -> list[Any]:  # noqa: ANN401 - a decoded JSON value
-        items = _chosen(first, value if isinstance(value, list) else [value])
-        for step in rest:
+        items = value if isinstance(value, list) else [value]
+        if selects:
+            items = _chosen(first, items)
+        for key, chosen in below:
             found: list[Any] = []
             for item in items:
-                below = item.get(step.key) if isinstance(item, dict) else None
-                if isinstance(below, list):
-                    found += below
-                elif below is not None:
-                    found.append(below)
-            items = _chosen(step, found)
+                inner = item.get(key) if isinstance(item, dict) else None
+                if isinstance(inner, list):
+                    found += inner
+                elif inner is not None:
+                    found.append(inner)
+            items = found if chosen is None else _chosen(chosen, found)
+            if not items:
+                break
         return items
 
     return collect

@@ -72,6 +72,8 @@ class KeyedStrings:
         self.grams = lru_cache(maxsize=_CACHE)(self._grams)
         """Hashes of every three characters of a normalised text, in order, for one compartment: a
         text contains another if its hashes do; empty below three characters."""
+        self.words = lru_cache(maxsize=_CACHE)(self._words)
+        """(starts, exact, no grams) of the words beside a code."""
         self._gram_states = lru_cache(maxsize=256)(self._gram_state)
 
     def _starts(self, text: str) -> bytes:
@@ -86,6 +88,9 @@ class KeyedStrings:
         state = self._exact.copy()
         state.update(text.encode("utf-8", "surrogatepass"))
         return int.from_bytes(state.digest(), "little", signed=True)
+
+    def _words(self, text: str) -> tuple[bytes, int, bytes]:
+        return self._starts(text), self._exactly(text), b""
 
     def _grams(self, text: str, cid: int) -> bytes:
         plain = normalise(text)[:MOST_GRAMS]

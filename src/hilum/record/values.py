@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from hilum.record.dates import Interval, read_interval
@@ -132,6 +133,8 @@ class ValueReader:
 
     def __init__(self, keyed: KeyedHash) -> None:
         self._keyed = keyed
+        # one value is read by several parameters, and common values by many resources
+        self._rows = lru_cache(maxsize=1 << 12)(self._make_rows)
 
     def tokens(self, leaf: str) -> Callable[[Any], list[Token]]:
         """Return what gives the tokens of a value of a type."""
@@ -171,7 +174,9 @@ class ValueReader:
         if number is None:
             return []
         low, high = _COMPARATORS.get(value.get("comparator", ""), (None, None))
-        return self._rows(value, number if low is None else None, number if high is None else None)
+        return self._rows(
+            _unit(value), number if low is None else None, number if high is None else None
+        )
 
     def _range(self, value: Any) -> Quantities:  # noqa: ANN401 - a decoded JSON value
         low, high = value.get("low", {}), value.get("high", {})
@@ -179,7 +184,7 @@ class ValueReader:
             (end.get("system"), end.get("code"), end.get("unit")) for end in (low, high) if end
         }
         if len(units) == 1:
-            return self._rows(low or high, low.get("value"), high.get("value"))
+            return self._rows(_unit(low or high), low.get("value"), high.get("value"))
         # two units in one range: only what they have in common is comparable
         ends = [canonical(end.get("code", "")) if _is_ucum(end) else None for end in (low, high)]
         if None in ends or not ends[0] or not ends[1] or ends[0].expression != ends[1].expression:
@@ -196,7 +201,7 @@ class ValueReader:
         low, high = value.get("lowerLimit", start), value.get("upperLimit", start)
         if low is None and high is None:
             return []
-        return self._rows(origin, low, high)
+        return self._rows(_unit(origin), low, high)
 
     def _money(self, value: Any) -> Quantities:  # noqa: ANN401 - a decoded JSON value
         number, currency = value.get("value"), value.get("currency")
@@ -207,20 +212,20 @@ class ValueReader:
             return [(NO_SYSTEM, NO_SYSTEM, exact, exact)]
         return [(self._keyed.system(_CURRENCY), self._keyed.code(currency), exact, exact)]
 
-    def _rows(
+    def _make_rows(
         self,
-        unit: Any,  # noqa: ANN401 - a decoded JSON value
+        unit: tuple[str, str, str],
         low: Decimal | int | None,
         high: Decimal | int | None,
     ) -> Quantities:
         lo = -HIGHEST if low is None else double_of(low)
-        hi = HIGHEST if high is None else double_of(high) if high is not low else lo
-        code, text, system = unit.get("code"), unit.get("unit"), unit.get("system")
+        hi = HIGHEST if high is None else double_of(high)
+        code, text, system = unit
         code_of = self._keyed.code
         given = code or text
         rows: Quantities = [
             (
-                self._keyed.system(system) if system and code else NO_SYSTEM,
+                self._keyed.system(system) if code else NO_SYSTEM,
                 code_of(given) if given else NO_SYSTEM,
                 lo,
                 hi,
@@ -228,13 +233,15 @@ class ValueReader:
         ]
         if text and code and text != code:
             rows.append((NO_SYSTEM, code_of(text), lo, hi))
-        if system == UCUM and code:
-            exact = canonical(code)
-            if exact is not None:
-                first = _end(exact, low, -HIGHEST)
-                last = first if high is low else _end(exact, high, HIGHEST)
-                rows.append((UCUM_CANONICAL, code_of(exact.expression), first, last))
+        exact = canonical(code) if system == UCUM else None
+        if exact is not None:
+            first, last = _end(exact, low, -HIGHEST), _end(exact, high, HIGHEST)
+            rows.append((UCUM_CANONICAL, code_of(exact.expression), first, last))
         return rows
+
+
+def _unit(value: Any) -> tuple[str, str, str]:  # noqa: ANN401 - a decoded JSON value
+    return value.get("code", ""), value.get("unit", ""), value.get("system", "")
 
 
 def _is_ucum(value: Any) -> bool:  # noqa: ANN401 - a decoded JSON value
