@@ -99,8 +99,10 @@ class Compiler:
         return applied(operand, self._type_step(node.operator, node.type, node.offset))
 
     def _chain(self, node: Chain) -> Expr:
-        head = self.expression(node.head)
         steps = tuple(self._step(step) for step in node.steps)
+        if isinstance(node.head, Name) and not node.head.name[:1].isupper():
+            return _path((member_step(node.head.name), *steps))
+        head = self.expression(node.head)
         if len(steps) == 1:
             only = steps[0]
             return lambda frame: only(head(frame), frame)
@@ -177,12 +179,28 @@ def member_step(name: str) -> Step:
             member = item.kind.members.get(name)
             if member is not None:
                 collect(item, member, found)
-        frame.left -= len(items)
-        if frame.left < 0:
-            frame.spend(0)
+        if len(items) > 1:
+            frame.spend(len(items))
         return found
 
     return step
+
+
+def _path(steps: tuple[Step, ...]) -> Expr:
+    if len(steps) == 2:
+        first, second = steps
+        return lambda frame: second(first(frame.this, frame), frame)
+    if len(steps) == 3:
+        first, second, third = steps
+        return lambda frame: third(second(first(frame.this, frame), frame), frame)
+
+    def path(frame: Frame) -> Items:
+        items = frame.this
+        for step in steps:
+            items = step(items, frame)
+        return items
+
+    return path
 
 
 def _leaf(node: Node) -> Expr:

@@ -33,7 +33,7 @@ def text_of(value: Any) -> str | None:  # noqa: ANN401 - any System value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value:f}" if abs(value.adjusted()) < 400 else str(value)
     return str(value) if isinstance(value, (int, Temporal, Amount)) else None
 
 

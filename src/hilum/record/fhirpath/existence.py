@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hilum.record.fhirpath.bags import Bag, distinct
 from hilum.record.fhirpath.frame import Expr, Frame, Step, refuse
-from hilum.record.fhirpath.items import EMPTY, FALSE, TRUE, Item, Items, boolean, made
-from hilum.record.fhirpath.signature import Arguments, Function, plain_step, satisfied
-from hilum.record.fhirpath.values import distinct, items_equal, truth
+from hilum.record.fhirpath.items import EMPTY, FALSE, TRUE, Items, boolean, made
+from hilum.record.fhirpath.signature import Arguments, Function, plain_step
+from hilum.record.fhirpath.values import truth
 
-__all__ = ["EXISTENCE", "is_within"]
+__all__ = ["EXISTENCE"]
 
 
-def is_within(item: Item, items: Items) -> bool:
-    """Tell whether a collection has an item equal to the given one."""
-    return any(items_equal(item, other) for other in items)
+def _some(items: Items, _frame: Frame) -> Items:
+    return TRUE if items else FALSE
 
 
 def _exists(arguments: Arguments, offset: int) -> Step:
     if not arguments:
-        return lambda items, _frame: TRUE if items else FALSE
+        return _some
     criteria = arguments[0]
 
     def exists(items: Items, frame: Frame) -> Items:
@@ -30,7 +30,8 @@ def _exists(arguments: Arguments, offset: int) -> Step:
         frame.spend(len(items))
         found = FALSE
         for at, item in enumerate(items):
-            if truth(satisfied(item, at, criteria, frame), offset):
+            frame.this, frame.index = [item], at
+            if truth(criteria(frame), offset):
                 found = TRUE
                 break
         frame.this, frame.index = saved, index
@@ -47,7 +48,8 @@ def _all(arguments: Arguments, offset: int) -> Step:
         frame.spend(len(items))
         found = TRUE
         for at, item in enumerate(items):
-            if not truth(satisfied(item, at, criteria, frame), offset):
+            frame.this, frame.index = [item], at
+            if not truth(criteria(frame), offset):
                 found = FALSE
                 break
         frame.this, frame.index = saved, index
@@ -82,8 +84,9 @@ def _subset_of(arguments: Arguments, _offset: int) -> Step:
 
     def subset(items: Items, frame: Frame) -> Items:
         theirs = other(frame)
-        frame.spend(len(items) * len(theirs))
-        return boolean(all(is_within(item, theirs) for item in items))
+        frame.spend(len(items) + len(theirs))
+        bag = Bag(theirs, frame)
+        return boolean(all(bag.holds(item) for item in items))
 
     return subset
 
@@ -93,20 +96,21 @@ def _superset_of(arguments: Arguments, _offset: int) -> Step:
 
     def superset(items: Items, frame: Frame) -> Items:
         theirs = other(frame)
-        frame.spend(len(items) * len(theirs))
-        return boolean(all(is_within(item, items) for item in theirs))
+        frame.spend(len(items) + len(theirs))
+        bag = Bag(items, frame)
+        return boolean(all(bag.holds(item) for item in theirs))
 
     return superset
 
 
-def _count(items: Items) -> Items:
+def _count(items: Items, _frame: Frame) -> Items:
     return made(len(items))
 
 
 def _is_distinct(_arguments: Arguments, _offset: int) -> Step:
     def step(items: Items, frame: Frame) -> Items:
         frame.spend(len(items))
-        return boolean(len(distinct(items)) == len(items))
+        return boolean(len(distinct(items, frame)) == len(items))
 
     return step
 
@@ -114,21 +118,21 @@ def _is_distinct(_arguments: Arguments, _offset: int) -> Step:
 def _distinct(_arguments: Arguments, _offset: int) -> Step:
     def step(items: Items, frame: Frame) -> Items:
         frame.spend(len(items))
-        return distinct(items)
+        return distinct(items, frame)
 
     return step
 
 
-def _empty(items: Items) -> Items:
+def _empty(items: Items, _frame: Frame) -> Items:
     return FALSE if items else TRUE
 
 
-def _has_value(items: Items) -> Items:
+def _has_value(items: Items, _frame: Frame) -> Items:
     found = len(items) == 1 and items[0].kind.system and items[0].value is not None
     return TRUE if found else FALSE
 
 
-def _get_value(items: Items) -> Items:
+def _get_value(items: Items, _frame: Frame) -> Items:
     if len(items) != 1 or not items[0].kind.system or items[0].value is None:
         return EMPTY
     return items

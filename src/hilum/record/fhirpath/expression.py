@@ -51,7 +51,7 @@ class Expression:
         Raises:
             MalformedInputError: unknown type, or a value that the expression cannot be applied to.
         """
-        items = self._run(Frame([_focus(tree, type)], environment))
+        items = self._run(_frame(tree, type, environment))
         if len(items) > MAX_RESULT:
             refuse("the result has too many items")
         return items
@@ -73,19 +73,22 @@ class Expression:
         Raises:
             MalformedInputError: as for `evaluate`.
         """
-        return truth(self._run(Frame([_focus(tree, type)], environment)), -1) is not False
+        return truth(self._run(_frame(tree, type, environment)), -1) is not False
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
 
-def _focus(tree: Mapping[str, Any] | Item, type: str) -> Item:
-    if isinstance(tree, Item):
-        return tree
+def _frame(tree: Mapping[str, Any] | Item, type: str, environment: Environment) -> Frame:
+    focus = [tree if isinstance(tree, Item) else _root(tree, type)]
+    return Frame(focus, focus, environment, environment.max_work)
+
+
+def _root(tree: Mapping[str, Any], type: str) -> Item:
     try:
         return root_item(tree, type)
     except KeyError:
-        refuse("R4 has no type of this name", hint="give the type")
+        return refuse("R4 has no type of this name", hint="give the type")
 
 
 @lru_cache(maxsize=4096)

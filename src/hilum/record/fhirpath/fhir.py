@@ -134,7 +134,7 @@ def _is_of_base(item: Item, url: str) -> bool | None:
     return item.kind.is_a(known.name) if url.startswith(_DEFINITION) else None
 
 
-def _html_checks(items: Items) -> Items:
+def _html_checks(items: Items, _frame: Frame) -> Items:
     if not items:
         return EMPTY
     texts = [item.value for item in items]
@@ -162,7 +162,7 @@ def _clock_text(now: datetime, kind: str) -> str:
     return text[11:23] if kind == "Time" else text
 
 
-def _type(items: Items) -> Items:
+def _type(items: Items, _frame: Frame) -> Items:
     return [type_info(item) for item in items]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
+import msgspec
+
 from hilum.errors import MalformedInputError
 from hilum.record.fhirpath.items import Item, Items
 
@@ -55,7 +57,7 @@ class Environment:
     max_work: int = MAX_WORK
 
 
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """The state of one evaluation: what ``$this``, ``$index``, ``$total`` and ``%name`` mean.
 
     Attributes:
@@ -67,16 +69,13 @@ class Frame:
         left: items that may still be visited.
     """
 
-    __slots__ = ("context", "environment", "index", "left", "this", "total", "variables")
-
-    def __init__(self, context: Items, environment: Environment) -> None:
-        self.this = context
-        self.context = context
-        self.environment = environment
-        self.index: int | None = None
-        self.total: Items = []
-        self.variables: dict[str, Items] = {}
-        self.left = environment.max_work
+    this: Items
+    context: Items
+    environment: Environment
+    left: int
+    index: int | None = None
+    total: Items = []
+    variables: dict[str, Items] = {}
 
     def spend(self, count: int) -> None:
         """Take note of work done.

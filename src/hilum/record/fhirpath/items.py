@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from hilum.record.fhirpath.kinds import (
     BOOLEAN,
     DATE,
@@ -30,7 +32,7 @@ from hilum.record.fhirpath.temporal import Temporal
 __all__ = ["EMPTY", "FALSE", "TRUE", "Item", "Items", "boolean", "children", "made", "root_item"]
 
 
-class Item:
+class Item(msgspec.Struct, eq=False):
     """One value.
 
     Attributes:
@@ -43,23 +45,12 @@ class Item:
         extra: the ``_key`` sibling of a primitive: its id and extensions.
     """
 
-    __slots__ = ("extra", "index", "key", "kind", "parent", "value")
-
-    def __init__(
-        self,
-        value: Any,  # noqa: ANN401 - a decoded JSON value
-        kind: Kind,
-        parent: Item | None = None,
-        key: str = "",
-        index: int | None = None,
-        extra: dict[str, Any] | None = None,
-    ) -> None:
-        self.value = value
-        self.kind = kind
-        self.parent = parent
-        self.key = key
-        self.index = index
-        self.extra = extra
+    value: Any
+    kind: Kind
+    parent: Item | None = None
+    key: str = ""
+    index: int | None = None
+    extra: dict[str, Any] | None = None
 
     @property
     def type(self) -> str:
@@ -121,7 +112,9 @@ Items = list[Item]
 TRUE = [Item(True, BOOLEAN)]
 FALSE = [Item(False, BOOLEAN)]
 EMPTY: Items = []
+_SCALARS = frozenset({str, bool, int, Decimal, float})
 
+_COUNTS = [[Item(number, INTEGER)] for number in range(256)]
 _KINDS: dict[type, Kind] = {bool: BOOLEAN, int: INTEGER, Decimal: DECIMAL, str: STRING}
 _TEMPORAL = {"Date": DATE, "DateTime": DATE_TIME, "Time": TIME}
 
@@ -135,6 +128,8 @@ def boolean(value: bool | None) -> Items:
 
 def made(value: bool | int | str | Decimal | Temporal | Amount) -> Items:
     """Return the collection of one value that no tree holds."""
+    if type(value) is int and -1 < value < len(_COUNTS):
+        return _COUNTS[value]
     if isinstance(value, Temporal):
         return [Item(value, _TEMPORAL[value.kind])]
     if isinstance(value, Amount):
@@ -168,78 +163,84 @@ def root_item(tree: Mapping[str, Any], type: str = "") -> Item:
 
 
 def children(item: Item, found: Items) -> None:
-    """Append all child items, in the order of the definition."""
-    node = item.extra if item.kind.is_primitive else item.value
-    if not node or not isinstance(node, dict):
-        return
-    for member in item.kind.elements:
-        collect(item, member, found)
+    """Append all child items, in the order of the document."""
+    kind = item.kind
+    node = item.extra if kind.is_primitive else item.value
+    if type(node) is dict:
+        _each(item, node, kind.by_key, found)
 
 
 def collect(item: Item, member: Member, found: Items) -> None:
     """Append the values of one member of an item."""
     node = item.extra if item.kind.is_primitive else item.value
-    if not node or not isinstance(node, dict):
+    if type(node) is not dict:
         return
-    options = member.options
-    if len(options) > 1:
-        options = tuple(dict.fromkeys(member.by_key[key] for key in node if key in member.by_key))
-    for key, under, kind in options:
-        value = node.get(key)
-        if kind.is_primitive:
-            extra = node.get(under)
-            if value is None and extra is None:
-                continue
-            if member.is_list:
-                _append_primitives(item, key, kind, value, extra, found)
-            else:
-                _append_primitive(Item(value, kind, item, key, None, extra), found)
-        elif value is not None:
-            _append_structures(item, member, key, kind, value, found)
+    if member.by_key:
+        _each(item, node, member.by_key, found)
+    elif member.key in node or member.under in node:
+        _values(item, node, member, found)
 
 
-def _append_primitive(item: Item, found: Items) -> None:
-    # a structure where a primitive belongs is refused by the gate; here it is as if absent
-    if not isinstance(item.extra, dict):
-        item.extra = None
-    if isinstance(item.value, (dict, list)):
-        item.value = None
-    if item.value is not None or item.extra is not None:
-        found.append(item)
+def _each(item: Item, node: dict[str, Any], by_key: dict[str, Member], found: Items) -> None:
+    for key in node:
+        member = by_key.get(key)
+        # a sibling beside its value was taken with it
+        if member is not None and (key[0] != "_" or key[1:] not in node):
+            _values(item, node, member, found)
 
 
-def _append_primitives(
+def _values(item: Item, node: dict[str, Any], member: Member, found: Items) -> None:
+    ((key, under, kind),) = member.options
+    value = node.get(key)
+    if kind.is_primitive:
+        extra = node.get(under)
+        if extra is None and type(value) in _SCALARS and not member.is_list:
+            found.append(Item(value, kind, item, key))
+        elif value is not None or extra is not None:
+            _primitives(item, member, value, extra, found)
+    elif value is not None:
+        _structures(item, member, value, found)
+
+
+def _primitives(
     item: Item,
-    key: str,
-    kind: Kind,
+    member: Member,
     value: Any,  # noqa: ANN401 - a decoded JSON value
     extra: Any,  # noqa: ANN401 - a decoded JSON value
     found: Items,
 ) -> None:
+    ((key, _, kind),) = member.options
+    is_list = isinstance(value, list) or isinstance(extra, list)
     values = value if isinstance(value, list) else [value]
     extras = extra if isinstance(extra, list) else [extra]
     for index in range(max(len(values), len(extras))):
         one = values[index] if index < len(values) else None
         sibling = extras[index] if index < len(extras) else None
-        _append_primitive(Item(one, kind, item, key, index, sibling), found)
+        # a structure where a primitive belongs is refused by the gate; here it is as if absent
+        if type(one) not in _SCALARS:
+            one = None
+        if type(sibling) is not dict:
+            sibling = None
+        if one is not None or sibling is not None:
+            found.append(Item(one, kind, item, key, index if is_list else None, sibling))
 
 
-def _append_structures(
+def _structures(
     item: Item,
     member: Member,
-    key: str,
-    kind: Kind,
     value: Any,  # noqa: ANN401 - a decoded JSON value
     found: Items,
 ) -> None:
-    if kind.is_system:
+    ((key, _, kind),) = member.options
+    if type(value) is list:
+        for index, node in enumerate(value):
+            if type(node) is dict:
+                actual = _resource_kind(node) if member.is_resource else kind
+                found.append(Item(node, actual, item, key, index))
+    elif type(value) is dict:
+        found.append(Item(value, _resource_kind(value) if member.is_resource else kind, item, key))
+    elif kind.is_system:
         found.append(Item(value, kind, item, key))
-        return
-    is_list = isinstance(value, list)
-    for index, node in enumerate(value if is_list else (value,)):
-        if isinstance(node, dict):
-            actual = _resource_kind(node) if member.is_resource else kind
-            found.append(Item(node, actual, item, key, index if is_list else None))
 
 
 def _resource_kind(node: dict[str, Any]) -> Kind:

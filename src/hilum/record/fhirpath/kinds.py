@@ -8,7 +8,7 @@ Source: HL7 FHIRPath N1, "Types and Reflection"; FHIR R4, "FHIRPath".
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 
 from hilum.record.primitives import PRIMITIVES
 from hilum.record.tables import Element, tables
@@ -69,18 +69,6 @@ class Kind:
         lineage: its own name and those of all its bases.
     """
 
-    __slots__ = (
-        "_members",
-        "is_primitive",
-        "is_quantity",
-        "is_resource",
-        "is_system",
-        "lineage",
-        "name",
-        "system",
-        "temporal",
-    )
-
     def __init__(self, name: str, base: str, *, system: str = "") -> None:
         self.name = name
         self.is_system = name.startswith("System.")
@@ -91,19 +79,21 @@ class Kind:
         inherited: frozenset[str] = kind_named(base).lineage if base else frozenset()
         self.lineage: frozenset[str] = inherited | {name}
         self.is_quantity = "Quantity" in self.lineage
-        self._members: dict[str, Member] | None = None
 
-    @property
+    @cached_property
     def members(self) -> dict[str, Member]:
         """The members by FHIRPath name, and choices by their JSON names too."""
-        if self._members is None:
-            self._members = _members(self)
-        return self._members
+        return _members(self)
 
-    @property
-    def elements(self) -> tuple[Member, ...]:
-        """The members in order, each once."""
-        return tuple(m for name, m in self.members.items() if name == m.name)
+    @cached_property
+    def by_key(self) -> dict[str, Member]:
+        """The members by JSON key, sibling keys included, each with one option only."""
+        found: dict[str, Member] = {}
+        for member in self.members.values():
+            for option in member.options:
+                one = Member(member.name, (option,), is_list=member.is_list)
+                found[option[0]] = found[option[1]] = one
+        return found
 
     def is_a(self, name: str) -> bool:
         """Tell whether the kind is of the named FHIR type or derived from it."""
@@ -119,12 +109,14 @@ class Member:
     Attributes:
         name: the FHIRPath name.
         options: the JSON key, its sibling's key and the kind of every form.
-        by_key: the same by JSON key, sibling keys included, when there are many.
+        by_key: single-form members by JSON key and sibling key, when there are several forms.
+        key: the JSON key of the only form; of several, that of the first.
+        under: the sibling's key when that form is a primitive, else "".
         is_list: True when the JSON form is an array.
         is_resource: True when the kind is told by the value's ``resourceType``.
     """
 
-    __slots__ = ("by_key", "is_list", "is_resource", "name", "options")
+    __slots__ = ("by_key", "is_list", "is_resource", "key", "name", "options", "under")
 
     def __init__(
         self, name: str, options: tuple[tuple[str, str, Kind], ...], *, is_list: bool
@@ -133,8 +125,13 @@ class Member:
         self.options = options
         self.is_list = is_list
         self.is_resource = any(kind.name == "Resource" for _, _, kind in options)
-        self.by_key = {key: (key, under, kind) for key, under, kind in options}
-        self.by_key |= {under: (key, under, kind) for key, under, kind in options}
+        self.key, under, kind = options[0]
+        self.under = under if kind.is_primitive else ""
+        self.by_key: dict[str, Member] = {}
+        if len(options) > 1:
+            for option in options:
+                one = Member(name, (option,), is_list=is_list)
+                self.by_key[option[0]] = self.by_key[option[1]] = one
 
 
 @cache
@@ -215,11 +212,7 @@ TYPE_INFO = Kind("System.TypeInfo", "")
 """What `type()` gives: members ``namespace`` and ``name``."""
 
 
-def _type_info_members() -> dict[str, Member]:
-    return {
-        name: Member(name, ((name, "_" + name, STRING),), is_list=False)
-        for name in ("namespace", "name")
-    }
-
-
-TYPE_INFO._members = _type_info_members()  # noqa: SLF001 - its own module
+TYPE_INFO.members = {
+    name: Member(name, ((name, "_" + name, STRING),), is_list=False)
+    for name in ("namespace", "name")
+}

@@ -56,8 +56,12 @@ def _of_number(compute: Callable[..., Decimal | int | None]) -> Make:
     return of_single(guarded)
 
 
-def _whole(rounding: str) -> Callable[[Decimal], int]:
-    return lambda value: int(value.to_integral_value(rounding=rounding))
+def _whole(rounding: str) -> Callable[[Decimal], int | None]:
+    def whole(value: Decimal) -> int | None:
+        found = value.to_integral_value(rounding=rounding)
+        return int(found) if abs(found) < 1 << 63 else None
+
+    return whole
 
 
 def _abs(value: object, *, offset: int) -> Any:  # noqa: ANN401 - a System value

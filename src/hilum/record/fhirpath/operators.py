@@ -10,15 +10,16 @@ from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow, localco
 from operator import add, mul, sub
 from typing import Any
 
+from hilum.record.fhirpath.bags import distinct
 from hilum.record.fhirpath.frame import Expr, Frame, refuse
 from hilum.record.fhirpath.items import EMPTY, FALSE, TRUE, Items, boolean, made
+from hilum.record.fhirpath.patterns import limited
 from hilum.record.fhirpath.quantity import Amount, added, divided, multiplied
 from hilum.record.fhirpath.temporal import Temporal, shift
 from hilum.record.fhirpath.units import CALENDAR
 from hilum.record.fhirpath.values import (
     are_equal,
     are_equivalent,
-    distinct,
     items_equal,
     order,
     single,
@@ -70,7 +71,8 @@ def _equal(left: Expr, right: Expr, _offset: int) -> Expr:
     def equal(frame: Frame) -> Items:
         ours, theirs = left(frame), right(frame)
         if len(ours) == 1 and len(theirs) == 1:
-            return boolean(items_equal(ours[0], theirs[0]))
+            same = items_equal(ours[0], theirs[0])
+            return TRUE if same else EMPTY if same is None else FALSE
         return boolean(are_equal(ours, theirs))
 
     return equal
@@ -96,7 +98,7 @@ def _union(left: Expr, right: Expr, _offset: int) -> Expr:
     def union(frame: Frame) -> Items:
         both = left(frame) + right(frame)
         frame.spend(len(both))
-        return distinct(both)
+        return distinct(both, frame)
 
     return union
 
@@ -116,7 +118,10 @@ def _and(left: Expr, right: Expr, offset: int) -> Expr:
 
 def _or(left: Expr, right: Expr, offset: int) -> Expr:
     def either(frame: Frame) -> Items:
-        one = truth(left(frame), offset)
+        ours = left(frame)
+        if ours is TRUE:
+            return TRUE
+        one = truth(ours, offset)
         if one:
             return TRUE
         other = truth(right(frame), offset)
@@ -171,8 +176,7 @@ def _concatenate(left: Expr, right: Expr, offset: int) -> Expr:
         one, other = "" if one is None else one, "" if other is None else other
         if not isinstance(one, str) or not isinstance(other, str):
             refuse("'&' joins texts", offset)
-        frame.spend((len(one) + len(other)) // 64)
-        return made(one + other)
+        return made(limited(one + other, offset))
 
     return concatenate
 
@@ -216,7 +220,7 @@ def _arithmetic(operator: str, left: Expr, right: Expr, offset: int) -> Expr:
         if found is NotImplemented:
             refuse(f"'{operator}' is not defined for these types", offset)
         if isinstance(found, str):
-            frame.spend(len(found) // 64)
+            limited(found, offset)
         if isinstance(found, int) and abs(found) >= 1 << 63:
             return EMPTY
         return EMPTY if found is None else made(found)
@@ -246,7 +250,10 @@ def _numbers(operator: str, one: int | Decimal, other: int | Decimal) -> int | D
         return None
     if operator == "/":
         return Decimal(one) / Decimal(other)
-    whole = int(Decimal(one) / Decimal(other))
+    share = Decimal(one) / Decimal(other)
+    if abs(share) >= 1 << 63:
+        return None
+    whole = int(share)
     if operator == "div":
         return whole
     return one - other * whole

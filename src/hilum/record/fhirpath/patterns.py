@@ -14,15 +14,32 @@ from functools import lru_cache
 
 import jsonschema_rs
 
-__all__ = ["MAX_TEXT", "is_match", "replaced"]
+from hilum.record.fhirpath.frame import refuse
+
+__all__ = ["MAX_TEXT", "is_match", "limited", "replaced"]
 
 MAX_PATTERN = 2048
 MAX_TEXT = 1 << 20
-"""Longest text searched, in characters."""
+"""Longest text searched or made, in characters."""
 _MAX_REPLACED = 8192
 _REPEAT = re.compile(r"[*+]|\{\d+,\d*\}")
 _SKIPPED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _GROUP_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\d))")
+
+
+def limited(text: str, offset: int) -> str:
+    """Return a text that an expression made, when it is not too long.
+
+    Args:
+        text: any.
+        offset: where it was made.
+
+    Raises:
+        MalformedInputError: when it has more than `MAX_TEXT` characters.
+    """
+    if len(text) > MAX_TEXT:
+        refuse("the text grows too long", offset)
+    return text
 
 
 @lru_cache(maxsize=512)

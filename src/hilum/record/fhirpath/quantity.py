@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -19,12 +19,14 @@ __all__ = [
     "amount_of",
     "are_comparable",
     "compare_amounts",
+    "comparison_key",
     "divided",
     "equivalent_amounts",
     "multiplied",
     "parse_amount",
 ]
 
+_MOST_DIGITS = 400
 _UCUM = "http://unitsofmeasure.org"
 _TEXT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:'([^']+)'|([a-zA-Z]+))?\s*", re.ASCII)
 _EXACT = {"week": "wk", "day": "d", "hour": "h", "minute": "min"}
@@ -62,6 +64,8 @@ def parse_amount(text: str) -> Amount | None:
     if match is None:
         return None
     number, unit, word = match.groups()
+    if len(number) > _MOST_DIGITS:
+        return None
     if word is not None:
         single = calendar_unit(word)
         return Amount(Decimal(number), single, word=word) if single else None
@@ -69,9 +73,11 @@ def parse_amount(text: str) -> Amount | None:
 
 
 def amount_of(node: dict[str, Any]) -> Amount | None:
-    """Return the amount of a FHIR Quantity; None without a number, or with a comparator."""
+    """Return the amount of a FHIR Quantity; None without a usable number, or with a comparator."""
     value = node.get("value")
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or node.get("comparator"):
+        return None
+    if not Decimal(value).is_finite() or abs(Decimal(value).adjusted()) > _MOST_DIGITS:
         return None
     system, code, unit = node.get("system"), node.get("code"), node.get("unit")
     if isinstance(code, str) and isinstance(system, str):
@@ -80,7 +86,12 @@ def amount_of(node: dict[str, Any]) -> Amount | None:
     return Amount(Decimal(value), named if isinstance(named, str) else "1")
 
 
-def _scaled(amount: Amount) -> tuple[Fraction, str] | None:
+def comparison_key(amount: Amount) -> tuple[Fraction, str]:
+    """Return a key that equal amounts share."""
+    return _scaled(amount)
+
+
+def _scaled(amount: Amount) -> tuple[Fraction, str]:
     unit = amount.unit
     if amount.system:
         return Fraction(amount.value), f"{amount.system}|{unit}"
@@ -96,7 +107,7 @@ def _scaled(amount: Amount) -> tuple[Fraction, str] | None:
 def compare_amounts(left: Amount, right: Amount) -> int | None:
     """Return -1, 0 or 1, or None when the units cannot be compared."""
     ours, theirs = _scaled(left), _scaled(right)
-    if ours is None or theirs is None or ours[1] != theirs[1]:
+    if ours[1] != theirs[1]:
         return None
     return (ours[0] > theirs[0]) - (ours[0] < theirs[0])
 
@@ -104,7 +115,7 @@ def compare_amounts(left: Amount, right: Amount) -> int | None:
 def are_comparable(left: Amount, right: Amount) -> bool:
     """Tell whether both units are known and of one dimension."""
     ours, theirs = _scaled(left), _scaled(right)
-    return ours is not None and theirs is not None and ours[1] == theirs[1]
+    return ours[1] == theirs[1] and not ours[1].startswith("?")
 
 
 def equivalent_amounts(left: Amount, right: Amount) -> bool:
@@ -114,7 +125,7 @@ def equivalent_amounts(left: Amount, right: Amount) -> bool:
         places = min(_places(left.value), _places(right.value))
         return rounded(left.value, places) == rounded(right.value, places)
     one, other = _scaled(ours), _scaled(theirs)
-    if one is None or other is None or one[1] != other[1]:
+    if one[1] != other[1]:
         return False
     # both in the coarser one's unit: what one step of the coarser covers is the same
     steps = [_step(amount) for amount in (ours, theirs)]
@@ -128,7 +139,7 @@ def _ucum(amount: Amount) -> Amount:
 
 def _step(amount: Amount) -> Fraction:
     unit = _scaled(Amount(Decimal(1), amount.unit, amount.system))
-    return (unit[0] if unit else Fraction(1)) / Fraction(10) ** _places(amount.value)
+    return unit[0] / Fraction(10) ** _places(amount.value)
 
 
 def _places(value: Decimal) -> int:
@@ -137,8 +148,11 @@ def _places(value: Decimal) -> int:
 
 
 def rounded(value: Decimal, places: int) -> Decimal:
-    """Return the number rounded half up to a number of places."""
-    return value.quantize(Decimal(1).scaleb(-places), rounding="ROUND_HALF_UP")
+    """Return the number rounded half up to a number of places; beyond 28 digits as it is."""
+    try:
+        return value.quantize(Decimal(1).scaleb(-places), rounding="ROUND_HALF_UP")
+    except InvalidOperation:
+        return value
 
 
 def added(left: Amount, right: Amount, sign: int) -> Amount | None:
@@ -148,8 +162,6 @@ def added(left: Amount, right: Amount, sign: int) -> Amount | None:
     if compare_amounts(left, right) is None:
         return None
     one, unit = _scaled(right), _scaled(Amount(Decimal(1), left.unit, left.system))
-    if one is None or unit is None:
-        return None
     share = one[0] / unit[0]
     moved = Decimal(share.numerator) / Decimal(share.denominator)
     return Amount(left.value + sign * moved, left.unit, left.system, left.word)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cmp_to_key
 
-from hilum.record.fhirpath.existence import is_within
+from hilum.record.fhirpath.bags import Bag, distinct
 from hilum.record.fhirpath.frame import Expr, Frame, Step, refuse
 from hilum.record.fhirpath.items import EMPTY, Item, Items, children
 from hilum.record.fhirpath.signature import Arguments, Function, Make, plain_step, satisfied
-from hilum.record.fhirpath.values import distinct, order, single, truth
+from hilum.record.fhirpath.values import order, single, truth
 
 __all__ = ["SELECTING", "index_step", "sort_step"]
 
@@ -44,11 +44,11 @@ def _where(arguments: Arguments, offset: int) -> Step:
             return EMPTY
         saved, index = frame.this, frame.index
         frame.spend(len(items))
-        found = [
-            item
-            for at, item in enumerate(items)
-            if truth(satisfied(item, at, criteria, frame), offset)
-        ]
+        found: Items = []
+        for at, item in enumerate(items):
+            frame.this, frame.index = [item], at
+            if truth(criteria(frame), offset):
+                found.append(item)
         frame.this, frame.index = saved, index
         return found
 
@@ -79,6 +79,7 @@ def _repeat(*, merge: bool) -> Make:
         def repeat(items: Items, frame: Frame) -> Items:
             saved, index = frame.this, frame.index
             found: Items = []
+            bag = Bag((), frame)
             level = items
             while level:
                 below: Items = []
@@ -86,9 +87,8 @@ def _repeat(*, merge: bool) -> Make:
                     below += satisfied(item, at, projection, frame)
                 frame.spend(len(level) + len(below))
                 if merge:
-                    # new are those beyond what was already there: an end even for loops
-                    joined = distinct(found + below)
-                    below = joined[len(found) :]
+                    # only what was not there yet goes on: an end even for loops
+                    below = [item for item in below if bag.add(item)]
                 found += below
                 level = below
             frame.this, frame.index = saved, index
@@ -168,38 +168,38 @@ def _ordered(ours: Items, theirs: Items, offset: int) -> int:
     return order(ours, theirs, offset) or 0
 
 
-def _combine(join: Callable[[Items, Items], Items]) -> Make:
+def _combine(join: Callable[[Items, Items, Frame], Items]) -> Make:
     def make(arguments: Arguments, _offset: int) -> Step:
         def step(items: Items, frame: Frame) -> Items:
             other = arguments[0](frame)
             frame.spend(len(items) + len(other))
-            return join(items, other)
+            return join(items, other, frame)
 
         return step
 
     return make
 
 
-def _compare(keep: Callable[[Items, Items], Items]) -> Make:
+def _compare(keep: Callable[[Items, Bag, Frame], Items]) -> Make:
     def make(arguments: Arguments, _offset: int) -> Step:
         def step(items: Items, frame: Frame) -> Items:
             if not items:
                 return EMPTY
             other = arguments[0](frame)
-            frame.spend(len(items) * max(1, len(other)))
-            return keep(items, other)
+            frame.spend(len(items) + len(other))
+            return keep(items, Bag(other, frame), frame)
 
         return step
 
     return make
 
 
-def _intersect(items: Items, other: Items) -> Items:
-    return distinct([item for item in items if is_within(item, other)])
+def _intersect(items: Items, other: Bag, frame: Frame) -> Items:
+    return distinct([item for item in items if other.holds(item)], frame)
 
 
-def _exclude(items: Items, other: Items) -> Items:
-    return [item for item in items if not is_within(item, other)]
+def _exclude(items: Items, other: Bag, _frame: Frame) -> Items:
+    return [item for item in items if not other.holds(item)]
 
 
 def _single(_arguments: Arguments, offset: int) -> Step:
@@ -281,15 +281,15 @@ SELECTING = {
     "aggregate": Function(_aggregate, 1, 2),
     "iif": Function(_iif, 2, 3),
     "single": Function(_single),
-    "first": Function(plain_step(lambda items: items[:1])),
-    "last": Function(plain_step(lambda items: items[-1:])),
-    "tail": Function(plain_step(lambda items: items[1:])),
+    "first": Function(plain_step(lambda items, _: items[:1])),
+    "last": Function(plain_step(lambda items, _: items[-1:])),
+    "tail": Function(plain_step(lambda items, _: items[1:])),
     "skip": Function(_cut(lambda items, count: items[count:]), 1, 1),
     "take": Function(_cut(lambda items, count: items[:count]), 1, 1),
     "intersect": Function(_compare(_intersect), 1, 1),
     "exclude": Function(_compare(_exclude), 1, 1),
-    "union": Function(_combine(lambda items, other: distinct(items + other)), 1, 1),
-    "combine": Function(_combine(lambda items, other: items + other), 1, 1),
+    "union": Function(_combine(lambda items, other, frame: distinct(items + other, frame)), 1, 1),
+    "combine": Function(_combine(lambda items, other, _: items + other), 1, 1),
     "coalesce": Function(_coalesce, 1, 16),
     "children": Function(_children),
     "descendants": Function(_descendants),

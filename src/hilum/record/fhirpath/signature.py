@@ -36,11 +36,11 @@ class Function:
     takes: str = ""
 
 
-def plain_step(step: Callable[[Items], Items]) -> Make:
+def plain_step(step: Step) -> Make:
     """Return the compiler of a function that looks at nothing but its input."""
 
     def make(_arguments: Arguments, _offset: int) -> Step:
-        return lambda items, _frame: step(items)
+        return step
 
     return make
 

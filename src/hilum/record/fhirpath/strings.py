@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hilum.record.fhirpath.frame import Frame, Step, refuse
 from hilum.record.fhirpath.items import EMPTY, Items, made
-from hilum.record.fhirpath.patterns import is_match, replaced
+from hilum.record.fhirpath.patterns import MAX_TEXT, is_match, limited, replaced
 from hilum.record.fhirpath.signature import Arguments, Function, Make
 from hilum.record.fhirpath.values import single
 
@@ -77,7 +77,7 @@ def _contains(text: str, part: object, *, offset: int) -> bool:
 
 def _replace(text: str, pattern: object, substitution: object, *, offset: int) -> str:
     old, new = _needed(pattern, offset), _needed(substitution, offset)
-    if (text.count(old) + 1) * len(new) > 1 << 20:
+    if (text.count(old) + 1) * len(new) > MAX_TEXT:
         refuse("the text grows too long", offset)
     return text.replace(old, new)
 
@@ -101,7 +101,7 @@ def _replace_matches(text: str, pattern: object, substitution: object, *, offset
     found = replaced(regex, text, _needed(substitution, offset)) if regex else text
     if found is None:
         refuse("the pattern cannot be used", offset, hint="repeat nothing inside a group")
-    return found
+    return limited(found, offset)
 
 
 def _substring(arguments: Arguments, offset: int) -> Step:
@@ -147,7 +147,10 @@ def _join(arguments: Arguments, offset: int) -> Step:
         frame.spend(len(items))
         if not items or separator is None:
             return EMPTY
-        return made(separator.join(_text([item], offset) or "" for item in items))
+        texts = [_text([item], offset) or "" for item in items]
+        if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
+            refuse("the text grows too long", offset)
+        return made(separator.join(texts))
 
     return step
 

@@ -16,7 +16,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-__all__ = ["Temporal", "boundary", "compare", "parse_temporal", "precision_digits", "shift"]
+__all__ = [
+    "Temporal",
+    "boundary",
+    "compare",
+    "instant_key",
+    "parse_temporal",
+    "precision_digits",
+    "shift",
+]
 
 _DATE = r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?"
 _CLOCK = r"(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?"
@@ -155,6 +163,12 @@ def compare(left: Temporal, right: Temporal) -> int | None:
     return 0 if len(ours) == len(theirs) else None
 
 
+def instant_key(value: Temporal) -> tuple[object, ...]:
+    """Return a key that two values share exactly when `compare` says 0."""
+    is_zoned = value.zone is not None and len(value.parts) > 3
+    return value.kind == "Time", is_zoned, _in_utc(value)
+
+
 def _in_utc(value: Temporal) -> tuple[int, ...]:
     if not value.zone or len(value.parts) <= 3:
         return value.parts
@@ -174,9 +188,9 @@ def shift(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
         amount: whole units count, a fraction is dropped.
         unit: ``year`` to ``millisecond``, singular.
     """
-    count = int(amount)
-    if abs(count) > 10**13:
+    if abs(amount) > 10**13:
         return None
+    count = int(amount)
     try:
         if unit in {"year", "month"}:
             moved = _shift_months(value, count * (12 if unit == "year" else 1))

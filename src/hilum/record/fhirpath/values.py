@@ -5,12 +5,11 @@ Source: HL7 FHIRPath N1, "Equality", "Comparison", "Singleton Evaluation of Coll
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from decimal import Decimal
 from typing import Any
 
 from hilum.record.fhirpath.frame import refuse
-from hilum.record.fhirpath.items import Item, Items
+from hilum.record.fhirpath.items import FALSE, TRUE, Item, Items
 from hilum.record.fhirpath.quantity import (
     Amount,
     amount_of,
@@ -23,8 +22,6 @@ from hilum.record.fhirpath.temporal import Temporal, compare, parse_temporal
 __all__ = [
     "are_equal",
     "are_equivalent",
-    "distinct",
-    "identity",
     "items_equal",
     "order",
     "plain",
@@ -32,6 +29,7 @@ __all__ = [
     "truth",
 ]
 
+_PLAIN = frozenset({int, str, Decimal})
 _IGNORED = frozenset({"id"})
 
 
@@ -71,6 +69,8 @@ def truth(items: Items, offset: int) -> bool | None:
     Raises:
         MalformedInputError: when there are several values.
     """
+    if items is TRUE or items is FALSE:
+        return items is TRUE
     if not items:
         return None
     if len(items) > 1:
@@ -81,9 +81,11 @@ def truth(items: Items, offset: int) -> bool | None:
 
 def items_equal(left: Item, right: Item) -> bool | None:
     """Tell whether two items are equal; None when that cannot be known (precision, zones)."""
+    texts = type(left.value) is str and type(right.value) is str
+    if texts and not (left.kind.temporal or right.kind.temporal):
+        return bool(left.value == right.value)
     one, other = plain(left), plain(right)
-    sort = type(one)
-    if sort is type(other):
+    if type(one) is type(other):
         return _same_sort(one, other)
     if isinstance(one, bool) or isinstance(other, bool):
         return False
@@ -207,9 +209,9 @@ def order(left: Items, right: Items, offset: int) -> int | None:
     one, other = single(left, offset), single(right, offset)
     if one is None or other is None:
         return None
-    if isinstance(one, str) and isinstance(other, str):
-        return int(one > other) - int(one < other)
-    if _is_number(one) and _is_number(other):
+    if (type(one) is type(other) and type(one) in _PLAIN) or (
+        _is_number(one) and _is_number(other)
+    ):
         return int(one > other) - int(one < other)
     if isinstance(one, Temporal) and isinstance(other, Temporal):
         if (one.kind == "Time") == (other.kind == "Time"):
@@ -223,31 +225,3 @@ def order(left: Items, right: Items, offset: int) -> int | None:
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401 - a System value
     return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
-
-
-def identity(item: Item) -> Hashable:
-    """Return a key that equal items share (and perhaps others, for precisions and units)."""
-    value = item.value
-    if isinstance(value, str):
-        return "date" if item.kind.temporal else value
-    if isinstance(value, bool):
-        return ("bool", value)
-    if isinstance(value, (int, Decimal)):
-        return ("number", value)
-    if isinstance(value, dict) and not item.kind.is_quantity:
-        return ("node", frozenset(value), len(str(value.get("id", ""))))
-    return "date" if isinstance(value, Temporal) else "other"
-
-
-def distinct(items: Items) -> Items:
-    """Return the items without repetitions, the first of each kept."""
-    if len(items) < 2:
-        return items
-    seen: dict[Hashable, Items] = {}
-    found: Items = []
-    for item in items:
-        same = seen.setdefault(identity(item), [])
-        if not any(items_equal(item, other) for other in same):
-            same.append(item)
-            found.append(item)
-    return found
