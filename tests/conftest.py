@@ -33,6 +33,7 @@ SLOW = (
     "journal/test_journal_tiles.py",
     "portal/test_portal_pages.py",
     "record/test_record_gate.py",
+    "record/test_record_validation_examples.py",
     "verifier/test_verifier_browser.py",
     "verifier/test_verifier_proof.py",
 )

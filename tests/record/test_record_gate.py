@@ -15,7 +15,7 @@ from hilum.errors import MalformedInputError
 from hilum.record.outcome import Severity, issue_of, outcome, outcome_of
 from hilum.record.resource import parse_resource
 from hilum.record.structure import find_issues
-from hilum.record.validate import Unknown, _is_sound, list_issues, validate
+from hilum.record.validate import Unknown, is_sound, list_issues, validate
 
 Material = Callable[[str], Path]
 
@@ -310,4 +310,4 @@ def test_the_fast_and_the_explaining_half_of_the_gate_agree(data: st.DataObject)
             if not (holder is tree and name == "resourceType"):
                 holder[name] = fresh(data.draw(JUNK))
     issues = find_issues(tree, unknown=Severity.ERROR)
-    assert _is_sound(tree) == (not issues)
+    assert is_sound(tree) == (not issues)

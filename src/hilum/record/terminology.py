@@ -17,6 +17,8 @@ from importlib.resources import files
 
 import msgspec
 
+from hilum.record.ucum import UCUM, is_unit
+
 __all__ = [
     "ancestors",
     "codes_of",
@@ -74,6 +76,11 @@ _GRAMMARS = {
 }
 """What codes of systems without a list look like: media types, language tags, countries, money."""
 
+_FORMS = {
+    "http://snomed.info/sct": re.compile(r"[1-9][0-9]{5,17}|.*[:+{(|=<].*", re.ASCII),
+}
+"""What codes of systems that are not shipped look like: another form is wrong, this one unproven."""
+
 
 @cache
 def _stored() -> _Stored:
@@ -124,11 +131,16 @@ def is_code(system: str, code: str) -> bool | None:
         system: url of the code system.
         code: the code, compared as the system's case rule says.
     """
+    if _plain(system) == UCUM:
+        return is_unit(code)
     known = _system(_plain(system))
     if known is not None:
         if code in known.codes or code.casefold() in known.folded:
             return True
         return False if known.is_complete else None
+    form = _FORMS.get(_plain(system))
+    if form is not None:
+        return None if form.fullmatch(code) else False
     grammar = _GRAMMARS.get(_plain(system))
     return None if grammar is None else grammar.fullmatch(code) is not None
 

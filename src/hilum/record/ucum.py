@@ -21,7 +21,7 @@ import msgspec
 
 from hilum.record.decimals import double_of
 
-__all__ = ["UCUM", "Atom", "CanonicalUnit", "canonical", "reduce_unit"]
+__all__ = ["UCUM", "Atom", "CanonicalUnit", "canonical", "is_unit", "reduce_unit"]
 
 UCUM = "http://unitsofmeasure.org"
 """The code system of units."""
@@ -97,6 +97,13 @@ def canonical(code: str) -> CanonicalUnit | None:
         return None
     expression = ".".join(base + (str(n) if n != 1 else "") for base, n in atom.powers)
     return CanonicalUnit(expression or "1", atom.factor, atom.offset)
+
+
+@lru_cache(maxsize=4096)
+def is_unit(code: str) -> bool:
+    """Tell whether a code is a UCUM unit, those without a canonical form included."""
+    is_short = 0 < len(code) <= _LONGEST and code.isascii()
+    return is_short and reduce_unit(code, *_table()) is not None
 
 
 def reduce_unit(

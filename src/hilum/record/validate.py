@@ -17,7 +17,7 @@ from hilum.record.schema import compiled_schema
 from hilum.record.structure import find_issues
 from hilum.record.types import is_resource_type
 
-__all__ = ["Unknown", "list_issues", "validate"]
+__all__ = ["Unknown", "is_sound", "list_issues", "parameter_resources", "validate"]
 
 
 class Unknown(Enum):
@@ -34,7 +34,7 @@ def list_issues(resource: Resource, *, unknown: Unknown = Unknown.KEEP) -> tuple
         resource: what `parse_resource` returned.
         unknown: whether elements unknown to R4 are warnings or errors.
     """
-    if _is_sound(resource.tree):
+    if is_sound(resource.tree):
         return ()
     severity = Severity.WARNING if unknown is Unknown.KEEP else Severity.ERROR
     return find_issues(resource.tree, unknown=severity)
@@ -60,7 +60,8 @@ def validate(resource: Resource, *, unknown: Unknown = Unknown.KEEP) -> tuple[Is
     return issues
 
 
-def _is_sound(tree: Tree) -> bool:
+def is_sound(tree: Tree) -> bool:
+    """Tell whether a resource of a known type has no structural issue at all."""
     if not compiled_schema(tree["resourceType"]).is_valid(tree):
         return False
     return all(_is_sound_inside(inner) for inner in _inner(tree))
@@ -68,7 +69,7 @@ def _is_sound(tree: Tree) -> bool:
 
 def _is_sound_inside(node: Any) -> bool:  # noqa: ANN401 - a decoded JSON value
     name = node.get("resourceType")
-    return isinstance(name, str) and is_resource_type(name) and _is_sound(node)
+    return isinstance(name, str) and is_resource_type(name) and is_sound(node)
 
 
 def _inner(tree: Tree) -> list[Any]:
@@ -82,13 +83,14 @@ def _inner(tree: Tree) -> list[Any]:
                 [entry["response"]["outcome"]] if "outcome" in entry.get("response", {}) else []
             )
     elif name == "Parameters":
-        found += _parameter_resources(tree.get("parameter", ()))
+        found += parameter_resources(tree.get("parameter", ()))
     return found
 
 
-def _parameter_resources(parameters: Any) -> list[Any]:  # noqa: ANN401 - a decoded JSON value
+def parameter_resources(parameters: Any) -> list[Any]:  # noqa: ANN401 - a decoded JSON value
+    """Return the resources that parameters carry, and those of their parts."""
     found: list[Any] = []
     for parameter in parameters:
         found += [parameter["resource"]] if "resource" in parameter else []
-        found += _parameter_resources(parameter.get("part", ()))
+        found += parameter_resources(parameter.get("part", ()))
     return found

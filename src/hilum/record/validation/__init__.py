@@ -1,0 +1,1 @@
+"""The deep validator behind ``$validate``: see `hilum.record.validation.whole`."""
