@@ -177,6 +177,10 @@ def _schema(node: Node, facts: Facts, ack: dict[str, Any]) -> bool:
     return bool(node.conn.execute("pragma user_version").fetchone()[0] == ack["version"])
 
 
+def _indexed(node: Node, facts: Facts, ack: dict[str, Any]) -> bool:
+    return bool(ack["current"] and node.record.indexes.is_current(node.conn))
+
+
 def _demo(node: Node, facts: Facts, ack: dict[str, Any]) -> bool:
     return node.demo
 
@@ -185,5 +189,5 @@ _CHECKS: dict[str, Check] = {
     "resource": _resource, "gone": _gone, "directive": _directive, "sees-nothing": _sees_nothing,
     "emergency": _emergency, "subject": _subject, "reader": _reader, "token": _token,
     "imported": _imported, "batch": _batch, "erased": _erased, "file": _file, "node": _node,
-    "schema": _schema, "demo": _demo,
+    "schema": _schema, "indexed": _indexed, "demo": _demo,
 }  # fmt: skip

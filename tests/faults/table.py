@@ -128,6 +128,11 @@ POINTS: dict[str, tuple[str, ...]] = {
         "fsync bitcoin.adapters.block_log:BlockLog._write",
     ),
     "migration": ("commit exchange.schema:migrate",),
+    "re-index": (
+        "commit exchange.reindexing:renew_indexes",
+        "commit exchange.reindexing:renew_indexes",
+        "commit exchange.reindexing:renew_indexes",
+    ),
 }
 
 DEMO: tuple[tuple[str, int], ...] = (

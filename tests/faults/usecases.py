@@ -12,7 +12,7 @@ from typing import Any
 
 from hilum.api.transactions import run_bundle
 from hilum.errors import AccessDeniedError
-from hilum.exchange import clinical, contributing, demo, wiring
+from hilum.exchange import clinical, contributing, demo, reindexing, wiring
 from hilum.exchange.commands import COMMANDS
 from hilum.exchange.datadir import DataDirectory, Lock
 from hilum.exchange.demo_family import directory_bundle
@@ -21,6 +21,7 @@ from hilum.exchange.node import Node
 from hilum.exchange.people import session_of
 from hilum.exchange.reading import deliver, look_up, series_summary
 from hilum.identity.session import Session
+from hilum.record.adapters import reindexing as index_rows
 from hilum.signals.synthetic import clarity_csv
 
 Facts = dict[str, Any]
@@ -408,6 +409,12 @@ def migrate(root: Path, ack: Ack) -> None:
         ack(kind="schema", version=len(wiring.MIGRATIONS))
 
 
+def index_anew(root: Path, ack: Ack) -> None:
+    index_rows.INDEX_VERSION = 99
+    with opened(root) as node:
+        ack(kind="indexed", current=node.record.indexes.is_current(node.conn))
+
+
 def first_demo(root: Path, ack: Ack) -> None:
     with opened(root) as node:
         fill_demo(node, {}, ack)
@@ -416,6 +423,7 @@ def first_demo(root: Path, ack: Ack) -> None:
 STARTS: dict[str, Callable[[Path, Ack], None]] = {
     "init": initialise,
     "migration": migrate,
+    "re-index": index_anew,
     "first start of the demo": first_demo,
 }
 """On a directory: an empty one, one of an older schema, one without subjects."""
@@ -424,6 +432,7 @@ STARTS: dict[str, Callable[[Path, Ack], None]] = {
 def shrink() -> None:
     """Make groups and demo small, so that few entries need several commits."""
     clinical._GROUP = 16
+    reindexing._STEP = 16
     demo._DAYS = 1
 
 

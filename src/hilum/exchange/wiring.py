@@ -29,6 +29,7 @@ from hilum.exchange.disk import disk_errors
 from hilum.exchange.erasing import finish_erasures
 from hilum.exchange.gatekeeping import Gatekeeper
 from hilum.exchange.node import GENESIS, Node, Readers
+from hilum.exchange.reindexing import renew_indexes
 from hilum.exchange.storage import EmbeddedStorage, Storage
 from hilum.exchange.turns import Memory
 from hilum.exchange.writer import Writer
@@ -147,6 +148,7 @@ def open_node(directory: DataDirectory) -> Iterator[Node]:
     try:
         with disk_errors(str(directory.root)):
             finish_erasures(node)
+            renew_indexes(node)
         yield node
     finally:
         node.close()

@@ -7,7 +7,10 @@ from typing import Any
 
 from hilum.record.resource import Tree
 
-__all__ = ["IndexRows", "Rows", "index_tuples"]
+__all__ = ["INDEX_VERSION", "IndexRows", "Rows", "index_tuples"]
+
+INDEX_VERSION = 2
+"""Rules by which rows are made; a store with rows of other rules is indexed anew when it opens."""
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """Tuples of columns by table."""

@@ -71,8 +71,11 @@ create table if not exists p_dat(p integer not null, lo integer not null, hi int
 create index if not exists resource_inst on resource(inst);
 create index if not exists resource_all on resource(type, ts, rid);
 create table if not exists index_state(version integer not null, rid integer not null);
+insert into index_state select 2, -1 where not exists (select 1 from resource)
+  and not exists (select 1 from index_state);
 """
-"""What came with the complete search; `index_state` says how far the index tables are made."""
+"""What came with the complete search; `index_state` says by which rules the index rows were made, and up
+to which resource (-1: all); a store without resources needs none."""
 
 SCHEMA = SCHEMA_1 + SCHEMA_2
 

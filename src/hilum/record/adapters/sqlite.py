@@ -18,6 +18,7 @@ from hilum.record.access import Access, Action
 from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
 from hilum.record.adapters.layout import COLUMNS, SCHEMA, SCHEMA_1, SCHEMA_2, TABLES, Raw
+from hilum.record.adapters.reindexing import Indexes
 from hilum.record.adapters.statements import access_filter, search
 from hilum.record.adapters.writing import Batch, Writer, erase_indexes, stamped, tree_of
 from hilum.record.change import (
@@ -65,6 +66,7 @@ class SqliteRecord:
         self._indexer = Indexer(self._keyed, KeyedStrings(index_key))
         self._bodies = Bodies(seal, open)
         self._writer = Writer(self._bodies, self._indexer)
+        self.indexes = Indexes(self._bodies, self._indexer)
 
     # -- compartments ----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from hilum.record.resource import Tree, parse_json, stamp
 from hilum.record.rows import Rows, index_tuples
 from hilum.record.types import type_number
 
-__all__ = ["Batch", "Writer", "erase_indexes", "stamped", "tree_of"]
+__all__ = ["Batch", "Writer", "erase_indexes", "insert_rows", "stamped", "tree_of"]
 
 _INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
 _REPLACE = (
@@ -38,6 +38,13 @@ def _sql(verb: str, table: str) -> str:
 
 _ADD = {table: _sql("insert", table) for table in _COLUMNS}
 _DROP = {table: _sql("delete", table) for table in _COLUMNS}
+
+
+def insert_rows(conn: Connection, rows: Rows) -> None:
+    """Insert rows of the index tables."""
+    for table, tuples in rows.items():
+        if tuples:
+            conn.executemany(_ADD[table], tuples)
 
 
 def erase_indexes(conn: Connection, cid: int) -> None:
@@ -119,8 +126,8 @@ class Writer:
             return
         if conn.executemany(_INSERT, batch.resources).rowcount != len(batch.resources):
             raise ConflictError("id-taken", "a resource with this id exists already")
-        for table, rows in batch.indexes.items():
-            conn.executemany(_ADD[table], rows)
+        insert_rows(conn, batch.indexes)
+        for rows in batch.indexes.values():
             rows.clear()
         batch.resources.clear()
 
@@ -142,8 +149,7 @@ class Writer:
             facts.codes, facts.parts, facts.authors, facts.encounters,
             self._bodies.close(version, author), version.rid,
         ))  # fmt: skip
-        for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
-            conn.executemany(_ADD[table], tuples)
+        insert_rows(conn, index_tuples(rows, version.cid, version.ts, version.rid))
 
     @staticmethod
     def bury(conn: Connection, rid: int, ver: int, at: UnixMs) -> None:
