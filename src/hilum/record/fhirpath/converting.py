@@ -12,10 +12,9 @@ from typing import Any
 
 from hilum.record.fhirpath.frame import Frame, Step
 from hilum.record.fhirpath.items import EMPTY, Items, boolean, made
-from hilum.record.fhirpath.quantity import Amount, compare_amounts, parse_amount
+from hilum.record.fhirpath.quantity import Amount, converted, parse_amount
 from hilum.record.fhirpath.signature import Arguments, Function, Make, of_single
 from hilum.record.fhirpath.temporal import Temporal, parse_temporal
-from hilum.record.fhirpath.units import canonical
 from hilum.record.fhirpath.values import single
 
 __all__ = ["CONVERTING", "text_of"]
@@ -117,14 +116,7 @@ def _quantity(*, tests: bool) -> Make:
             found = _to_quantity(value)
             if found is None or unit is None:
                 return found
-            wanted = Amount(Decimal(1), unit)
-            if compare_amounts(found, wanted) is None:
-                return None
-            ours, theirs = canonical(found.unit), canonical(unit)
-            if ours is None or theirs is None:
-                return found if found.unit == unit else None
-            share = ours[0] / theirs[0]
-            return Amount(found.value * share.numerator / share.denominator, unit)
+            return converted(found, unit)
 
         def step(items: Items, frame: Frame) -> Items:
             value = single(items, offset)

@@ -134,7 +134,11 @@ def made(value: bool | int | str | Decimal | Temporal | Amount) -> Items:
         return [Item(value, _TEMPORAL[value.kind])]
     if isinstance(value, Amount):
         return [Item(value, QUANTITY)]
-    return [Item(value, _KINDS[type(value)])]
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        # a decimal that remembers its text
+        return [Item(Decimal(value), DECIMAL)]
+    return [Item(value, kind)]
 
 
 def type_info(item: Item) -> Item:
@@ -217,7 +221,7 @@ def _primitives(
         one = values[index] if index < len(values) else None
         sibling = extras[index] if index < len(extras) else None
         # a structure where a primitive belongs is refused by the gate; here it is as if absent
-        if type(one) not in _SCALARS:
+        if isinstance(one, (dict, list)):
             one = None
         if type(sibling) is not dict:
             sibling = None

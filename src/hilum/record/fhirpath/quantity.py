@@ -11,7 +11,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from hilum.record.fhirpath.units import CALENDAR, calendar_unit, canonical
+from hilum.record.fhirpath.units import CALENDAR, calendar_unit
+from hilum.record.ucum import UCUM, canonical
 
 __all__ = [
     "Amount",
@@ -20,6 +21,7 @@ __all__ = [
     "are_comparable",
     "compare_amounts",
     "comparison_key",
+    "converted",
     "divided",
     "equivalent_amounts",
     "multiplied",
@@ -27,7 +29,6 @@ __all__ = [
 ]
 
 _MOST_DIGITS = 400
-_UCUM = "http://unitsofmeasure.org"
 _TEXT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(?:'([^']+)'|([a-zA-Z]+))?\s*", re.ASCII)
 _EXACT = {"week": "wk", "day": "d", "hour": "h", "minute": "min"}
 _EXACT |= {"second": "s", "millisecond": "ms"}
@@ -81,7 +82,7 @@ def amount_of(node: dict[str, Any]) -> Amount | None:
         return None
     system, code, unit = node.get("system"), node.get("code"), node.get("unit")
     if isinstance(code, str) and isinstance(system, str):
-        return Amount(Decimal(value), code, "" if system == _UCUM else system)
+        return Amount(Decimal(value), code, "" if system == UCUM else system)
     named = code if isinstance(code, str) else unit
     return Amount(Decimal(value), named if isinstance(named, str) else "1")
 
@@ -101,7 +102,7 @@ def _scaled(amount: Amount) -> tuple[Fraction, str]:
     found = canonical(_EXACT.get(unit, unit))
     if found is None:
         return Fraction(amount.value), "?" + unit
-    return Fraction(amount.value) * found[0], found[1]
+    return Fraction(amount.value) * found.factor + found.offset, found.expression
 
 
 def compare_amounts(left: Amount, right: Amount) -> int | None:
@@ -138,8 +139,7 @@ def _ucum(amount: Amount) -> Amount:
 
 
 def _step(amount: Amount) -> Fraction:
-    unit = _scaled(Amount(Decimal(1), amount.unit, amount.system))
-    return unit[0] / Fraction(10) ** _places(amount.value)
+    return _one(amount) / Fraction(10) ** _places(amount.value)
 
 
 def _places(value: Decimal) -> int:
@@ -159,12 +159,34 @@ def added(left: Amount, right: Amount, sign: int) -> Amount | None:
     """Return the sum (sign 1) or difference (sign -1) in the left unit; None when not comparable."""
     if left.unit == right.unit and left.system == right.system:
         return Amount(left.value + sign * right.value, left.unit, left.system, left.word)
-    if compare_amounts(left, right) is None:
+    share = _share(right, left)
+    if share is None:
         return None
-    one, unit = _scaled(right), _scaled(Amount(Decimal(1), left.unit, left.system))
-    share = one[0] / unit[0]
-    moved = Decimal(share.numerator) / Decimal(share.denominator)
+    moved = right.value * share.numerator / share.denominator
     return Amount(left.value + sign * moved, left.unit, left.system, left.word)
+
+
+def _share(given: Amount, wanted: Amount) -> Fraction | None:
+    """Return how many of the wanted unit one of the given unit is; differences, no scales."""
+    if compare_amounts(given, wanted) is None:
+        return None
+    return _one(given) / _one(wanted)
+
+
+def _one(amount: Amount) -> Fraction:
+    zero, one = (_scaled(Amount(Decimal(n), amount.unit, amount.system))[0] for n in (0, 1))
+    return one - zero
+
+
+def converted(amount: Amount, unit: str) -> Amount | None:
+    """Return the amount in another UCUM unit; None when the units are not comparable."""
+    wanted = Amount(Decimal(0), unit)
+    if amount.unit == unit and not amount.system:
+        return amount
+    if not are_comparable(amount, wanted):
+        return None
+    value = (_scaled(amount)[0] - _scaled(wanted)[0]) / _one(wanted)
+    return Amount(Decimal(value.numerator) / Decimal(value.denominator), unit)
 
 
 def multiplied(left: Amount, right: Amount) -> Amount:
