@@ -214,7 +214,7 @@ def test_check_names_a_batch_that_was_changed_on_disk(
     open_many(ledger, conn, ["a", "b"])
     ledger.seal(conn, seen_height=1, at_unix_ms=1)
     open_many(ledger, conn, ["c"])
-    conn.execute("update operation set bytes = zeroblob(134) where n = 3")
+    conn.execute("update operation set bytes = ? where n = 3", (bytes(134),))
     assert [line.split(":")[0] for line in ledger.check(conn)] == ["ledger operation 3"]
     conn.execute("delete from operation where n > 1")
     assert [line.split(":")[0] for line in ledger.check(conn)] == ["ledger batch 1"]

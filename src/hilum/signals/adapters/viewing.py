@@ -67,8 +67,13 @@ class Viewer:
         self._hash_reference = hash_reference
         self._type_bit = 1 << type_number("Observation")
 
-    def _conditions(self, windows: Sequence[Window], test: str) -> tuple[list[str], list[Any]]:
-        """One SQL condition per window: does it speak of series `s`, time and instance aside."""
+    def _conditions(
+        self, windows: Sequence[Window], test: str, flip: int
+    ) -> tuple[list[str], list[Any]]:
+        """One SQL condition per window: does it speak of series `s`, time and instance aside.
+
+        `flip` is -1 where the segments outside the window are asked about.
+        """
         conditions: list[str] = []
         values: list[Any] = []
         for window in windows:
@@ -76,7 +81,7 @@ class Viewer:
                 conditions.append("false")  # readings have neither author nor encounter
                 continue
             condition = test
-            values.append(window.segments)
+            values.append(window.segments ^ flip)
             if window.codes:
                 condition += (
                     " and exists (select 1 from series_code k where k.sid = s.sid"
@@ -90,8 +95,8 @@ class Viewer:
         """Return the series, by number, of which the access may show anything."""
         if not access.permits or not access.actions & _READ_OR_SEARCH:
             return {}
-        permits, values = self._conditions(access.permits, "(s.seg & ~?) = 0")
-        denies, more = self._conditions(access.denies, "(s.seg & ?) != 0")
+        permits, values = self._conditions(access.permits, "(s.seg & ?) = 0", -1)
+        denies, more = self._conditions(access.denies, "(s.seg & ?) != 0", 0)
         rows = conn.execute(
             "select s.sid, s.seg, s.ver, s.meta,"  # noqa: S608  built from constants above
             f" {', '.join(permits + denies)} from series s where s.cid = ?"

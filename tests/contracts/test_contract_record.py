@@ -1,0 +1,44 @@
+"""The record keeps the embedded store's promises on PostgreSQL: versions, searches, erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import suites
+from databases import Databases
+
+CONFTEST = suites.load("record/conftest.py")
+AT_ONCE = 4
+WITHOUT = {
+    "test_damage_is_named": "changes rows in the words of the embedded engine",
+    "test_the_schema_can_be_run_twice": "the embedded schema",
+}
+globals().update(suites.tests_of(suites.load("record/test_record_store.py"), without=WITHOUT))
+globals().update(suites.tests_of(suites.load("record/test_record_search.py"), without={}))
+
+
+@pytest.fixture
+def shelf_class(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Any]]:
+    """Stores on databases of the server."""
+    taken: list[Any] = []
+
+    class Lent:
+        """A connection that goes back to the pool when it is closed."""
+
+        def connect(self, *_words: object, **_more: object) -> Any:
+            if len(taken) == AT_ONCE:
+                databases.give_back(taken.pop(0))
+            taken.append(databases.take())
+            return taken[-1]
+
+    monkeypatch.setattr(CONFTEST, "sqlite3", Lent())
+    yield CONFTEST.Shelf
+    for conn in taken:
+        databases.give_back(conn)
+
+
+@pytest.fixture
+def shelf(shelf_class: type[Any]) -> Any:
+    return shelf_class()
