@@ -15,7 +15,6 @@ from databases import Databases
 from server import Server
 
 
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A private PostgreSQL 15."""

@@ -52,7 +52,11 @@ class Server:
         return f"postgresql://hilum@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            AssertionError: it does not.
+        """
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             with (self.folder / "log").open("ab") as log:

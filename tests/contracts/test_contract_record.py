@@ -31,6 +31,7 @@ def shelf_class(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterat
             if len(taken) == AT_ONCE:
                 databases.give_back(taken.pop(0))
             taken.append(databases.take())
+            taken[-1].executescript = lambda _schema: None  # the tables are there
             return taken[-1]
 
     monkeypatch.setattr(CONFTEST, "sqlite3", Lent())

@@ -198,7 +198,9 @@ def test_receipts_are_found_by_name_in_every_run_and_behind_the_last_one(
     placed = []
     for size in (RUN - 1, 1, 5, 2 * RUN, 3):
         placed += journal.append(conn, [draft(ANN)] * size, entropy=entropy)
-    runs = conn.execute("select run, count(*) from receipt_name group by run order by run").fetchall()
+    runs = conn.execute(
+        "select run, count(*) from receipt_name group by run order by run"
+    ).fetchall()
     assert runs == [(0, RUN), (1, RUN), (2, RUN)]
     for number, name in (placed[n] for n in (0, RUN - 1, RUN, 2 * RUN + 7, 3 * RUN - 1, -8, -1)):
         found = journal.get(conn, name)

@@ -39,7 +39,7 @@ _TYPES = (
 
 @lru_cache(maxsize=4096)
 def statement(sql: str) -> str:
-    """Return a statement with numbered parameters and without SQLite's hint on join order."""
+    """Return a statement with numbered parameters, no hint on join order, and empty lists its way."""
     number = 0
 
     def mark(found: re.Match[str]) -> str:
@@ -49,7 +49,8 @@ def statement(sql: str) -> str:
         number += 1
         return f"${number}"
 
-    return _ORDERED.sub(r" join \1 on ", _MARK.sub(mark, sql))
+    text = _ORDERED.sub(r" join \1 on ", _MARK.sub(mark, sql))
+    return text.replace(" not in ()", " <> all('{}')").replace(" in ()", " = any('{}')")
 
 
 class BulkInsert:

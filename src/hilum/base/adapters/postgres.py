@@ -276,15 +276,24 @@ class PostgresConnection:
 
     async def _insert(self, sql: str, insert: BulkInsert, rows: Sequence[Sequence[Any]]) -> Rows:
         one = await self._prepared(sql, statement(sql))
-        text = insert.of_arrays(tuple(each.name for each in one.get_parameters()))
+        types = tuple(each.name for each in one.get_parameters())
+        text = insert.of_arrays(types)
         prepared = await self._prepared(text, text)
-        found = await prepared.fetch(*zip(*rows, strict=True))
+        columns = zip(*rows, strict=True)
+        found = await prepared.fetch(*map(_array, types, columns))
         return Rows(found, prepared.get_statusmsg())
 
     async def _copy(self, insert: BulkInsert, rows: Sequence[Sequence[Any]]) -> Rows:
         names = insert.columns or None
         status = await self._held().copy_records_to_table(insert.table, records=rows, columns=names)
         return Rows((), status)
+
+
+def _array(type_name: str, column: Sequence[Any]) -> Sequence[Any]:
+    """A column as one array; a flag is a number, although it can be iterated over as arrays can."""
+    if type_name != "int8":
+        return column
+    return [None if value is None else int(value) for value in column]
 
 
 async def _close(conn: Any) -> None:  # noqa: ANN401 - asyncpg types nothing here
