@@ -160,6 +160,20 @@ def test_variables_are_scalars_items_and_trees() -> None:
         values("%missing")
 
 
+def test_a_defined_variable_ends_with_its_path() -> None:
+    both = "defineVariable('n', 'a').select(%n) | defineVariable('n', 'b').select(%n)"
+    assert values(both) == ["a", "b"]
+    assert values("name.select(defineVariable('f', family).given.select($this & %f))") == [
+        "PeterChalmers"
+    ]
+    for text in (
+        "defineVariable('n', 1).active | %n",
+        "defineVariable('n').defineVariable('n').select(%n)",
+    ):
+        with pytest.raises(MalformedInputError, match="variable"):
+            values(text)
+
+
 def test_the_clock_is_given() -> None:
     now = datetime(2020, 2, 29, 23, 59, 59, 999_000, tzinfo=UTC)
     assert str(values("today()", now=now)[0]) == "2020-02-29"
@@ -260,6 +274,8 @@ def test_outside_strict_mode_the_invariants_of_r4_work_as_written() -> None:
         ("name.where(fmaily = 'x')", 11),
         ("contact.name.contains('x')", 13),
         ("iif('x', 1, 2)", 4),
+        ("children().skip(1)", 11),
+        ("descendants().where(true)[0]", 25),
     ],
 )
 def test_strict_mode_finds_what_cannot_be_right(text: str, offset: int) -> None:

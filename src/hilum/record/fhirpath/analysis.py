@@ -2,7 +2,7 @@
 
 The types that each part of an expression can have are followed from the root type on; None stands
 for "any". A member that none of them has, a text function on a structure and a criterion that is
-no truth value are errors.
+no truth value are errors; so is a position among children, which have no order.
 
 Source: HL7 FHIRPath N1, "Type Safety and Strict Evaluation".
 """
@@ -51,6 +51,7 @@ _LOOPS = frozenset(
 _SAME = frozenset(
     ("where", "first", "last", "tail", "skip", "take", "single", "distinct", "trace", "sort")
 ) | {"intersect", "exclude", "getValue", "defineVariable"}
+_POSITIONS = frozenset(("first", "last", "tail", "skip", "take"))
 
 
 def check(node: Node, root_type: str) -> None:
@@ -81,6 +82,7 @@ class _Analysis:
             found = self.kinds(node.head, this)
             for step in node.steps:
                 found = self._step(step, found, this)
+            _check_order((node.head, *node.steps))
             return found
         if isinstance(node, Name):
             return self._head(node, this)
@@ -138,6 +140,18 @@ class _Analysis:
             return given
         result = _RESULTS.get(node.name)
         return None if result is None else result(given, found)
+
+
+def _check_order(steps: tuple[Node, ...]) -> None:
+    is_ordered = True
+    for step in steps:
+        name = step.name if isinstance(step, Call) else ""
+        if not is_ordered and (isinstance(step, Index) or name in _POSITIONS):
+            refuse("children have no order, a position means nothing", step.offset)
+        if name in {"children", "descendants"}:
+            is_ordered = False
+        elif name and name not in _SAME:
+            is_ordered = True
 
 
 def _member(node: Name, given: Kinds) -> Kinds:

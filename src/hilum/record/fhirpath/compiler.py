@@ -30,7 +30,7 @@ from hilum.record.fhirpath.syntax import (
     Unary,
 )
 from hilum.record.fhirpath.type_names import Matcher, applied, as_step, is_step, matcher
-from hilum.record.fhirpath.variables import define_step, external
+from hilum.record.fhirpath.variables import define_step, external, scoped
 
 __all__ = ["FUNCTIONS", "Compiler", "type_parts"]
 
@@ -85,8 +85,8 @@ class Compiler:
         if isinstance(node, (Binary, Unary, TypeTest)):
             return self._operation(node)
         if isinstance(node, (Call, Index)):
-            step = self._step(node)
-            return lambda frame: step(frame.this, frame)
+            alone = _from_focus(self._step(node))
+            return scoped(alone) if _defines(node) else alone
         return _leaf(node)
 
     def _operation(self, node: Binary | Unary | TypeTest) -> Expr:
@@ -99,10 +99,15 @@ class Compiler:
         return applied(operand, self._type_step(node.operator, node.type, node.offset))
 
     def _chain(self, node: Chain) -> Expr:
+        path = self._steps(node)
+        return scoped(path) if any(map(_defines, (node.head, *node.steps))) else path
+
+    def _steps(self, node: Chain) -> Expr:
         steps = tuple(self._step(step) for step in node.steps)
         if isinstance(node.head, Name) and not node.head.name[:1].isupper():
             return _path((member_step(node.head.name), *steps))
-        head = self.expression(node.head)
+        is_call = isinstance(node.head, Call)
+        head = _from_focus(self._step(node.head)) if is_call else self.expression(node.head)
         if len(steps) == 1:
             only = steps[0]
             return lambda frame: only(head(frame), frame)
@@ -162,6 +167,10 @@ class Compiler:
         return sort_step(tuple(keys), node.offset)
 
 
+def _defines(node: Node) -> bool:
+    return isinstance(node, Call) and node.name == "defineVariable"
+
+
 def _expect_arguments(node: Call, least: int, most: int) -> None:
     if not least <= len(node.arguments) <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
@@ -184,6 +193,10 @@ def member_step(name: str) -> Step:
         return found
 
     return step
+
+
+def _from_focus(step: Step) -> Expr:
+    return lambda frame: step(frame.this, frame)
 
 
 def _path(steps: tuple[Step, ...]) -> Expr:

@@ -15,7 +15,7 @@ from hilum.record.fhirpath.signature import Arguments
 from hilum.record.fhirpath.temporal import Temporal
 from hilum.record.fhirpath.values import single
 
-__all__ = ["define_step", "external"]
+__all__ = ["define_step", "external", "scoped"]
 
 _URLS = {
     "ucum": "http://unitsofmeasure.org",
@@ -108,3 +108,15 @@ def define_step(arguments: Arguments, offset: int) -> Step:
         return items
 
     return step
+
+
+def scoped(path: Expr) -> Expr:
+    """Return an expression whose variables end with it."""
+
+    def run(frame: Frame) -> Items:
+        saved = frame.variables
+        found = path(frame)
+        frame.variables = saved
+        return found
+
+    return run
