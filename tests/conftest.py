@@ -32,6 +32,7 @@ SLOW = (
     "bitcoin/test_bitcoin_anchor.py",
     "journal/test_journal_tiles.py",
     "portal/test_portal_pages.py",
+    "record/test_record_expressions.py",
     "record/test_record_gate.py",
     "record/test_record_validation_examples.py",
     "verifier/test_verifier_browser.py",
