@@ -330,6 +330,23 @@ PROBES = [
         for query in ("", "?_type=Observation,Encounter&_count=1", "?_since=2000&start=2000")
     ),
     Probe(Interaction.EVERYTHING, "GET", "/fhir/Observation/{observation}/$everything"),
+    *(
+        Probe(Interaction.EXPORT, method, f"/fhir/{name}/$export", headers=headers)
+        for method in ("GET", "HEAD", "POST")
+        for name in ("Group/{encounter}", "Group/{observation}")
+        for headers in ((("prefer", "respond-async"),), ())
+        if method != "HEAD" or headers
+    ),
+    *(
+        Probe(interaction, method, path)
+        for interaction, method, path in (
+            (Interaction.EXPORT_STATUS, "GET", "/fhir/$export/{observation}"),
+            (Interaction.EXPORT_STATUS, "HEAD", "/fhir/$export/{observation}"),
+            (Interaction.EXPORT_CANCEL, "DELETE", "/fhir/$export/{observation}"),
+            (Interaction.EXPORT_FILE, "GET", "/fhir/$export/{observation}/0.ndjson"),
+            (Interaction.EXPORT_FILE, "HEAD", "/fhir/$export/{observation}/0.ndjson"),
+        )
+    ),
     Probe(Interaction.CAPABILITIES, "GET", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.CAPABILITIES, "HEAD", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.HEALTH, "GET", "/api/health?patient={subject}"),

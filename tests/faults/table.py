@@ -80,6 +80,12 @@ POINTS: dict[str, tuple[str, ...]] = {
         "commit exchange.moving:_write_receipt",
         "replace exchange.moving:export",
     ),
+    "bulk export": (
+        "commit exchange.bulk:new_export",
+        "commit exchange.bulk:save_files",
+        "commit exchange.reading:deliver",
+        "commit exchange.bulk:drop_export",
+    ),
     "seal": (
         "fsync journal.adapters.tiles:TileStore._write",
         "replace journal.adapters.tiles:TileStore._write",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hilum.api.exporting import ExportRoutes
 from hilum.api.histories import HistoryRoutes
 from hilum.api.negotiation import MANNER, PLAIN, Manner, Summary, manner_of, without_manner
 from hilum.api.operations import OperationRoutes
@@ -57,7 +58,7 @@ class FhirRoutes:
         self._node = node
         self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
-        operations = OperationRoutes(node)
+        operations, exports = OperationRoutes(node), ExportRoutes(node)
         reads, histories, writes = ReadRoutes(node), HistoryRoutes(node), WriteRoutes(node)
         self._acts: dict[Interaction, _Act] = {
             Interaction.BUNDLE: writes.run_bundle,
@@ -70,6 +71,10 @@ class FhirRoutes:
             Interaction.HISTORY: histories.of_instance,
             Interaction.VREAD: reads.read_version,
             Interaction.EVERYTHING: operations.everything,
+            Interaction.EXPORT: exports.begin,
+            Interaction.EXPORT_STATUS: exports.status,
+            Interaction.EXPORT_CANCEL: exports.cancel,
+            Interaction.EXPORT_FILE: exports.file,
         }
 
     async def answer(self, request: Request, receive: Receive) -> Response:

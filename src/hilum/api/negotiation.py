@@ -34,6 +34,8 @@ __all__ = [
 MANNER = frozenset({"_format", "_pretty", "_summary", "_elements"})
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json", "json"})
 _XML: frozenset[str] = frozenset()
+_LINES = frozenset({"application/fhir+ndjson", "application/ndjson"})
+"""What the files of bulk exports are; asked for anything else, it is as good as JSON."""
 _WILD = frozenset({"*/*", "application/*"})
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
 _ETAG = re.compile(rb'(?:W/)?"(\d{1,18})"\Z')
@@ -129,7 +131,7 @@ def _prefers_xml(accept: bytes) -> bool | None:
         if kind in _WILD or not kind:
             best.setdefault(False, 0.0)
             best[False] = max(best[False], quality)
-        elif kind in _JSON | _XML and _is_release(parameters):
+        elif kind in _JSON | _LINES | _XML and _is_release(parameters):
             is_xml = kind in _XML
             best[is_xml] = max(best.get(is_xml, 0.0), quality)
     json, xml = best.get(False, 0.0), best.get(True, 0.0)

@@ -42,6 +42,10 @@ class Interaction(StrEnum):
     HISTORY = "history"
     VREAD = "vread"
     EVERYTHING = "everything"
+    EXPORT = "export"
+    EXPORT_STATUS = "export-status"
+    EXPORT_CANCEL = "export-cancel"
+    EXPORT_FILE = "export-file"
     HEALTH = "health"
     OPENAPI = "openapi"
     BREAK_GLASS = "break-glass"
@@ -114,6 +118,20 @@ ROUTES: tuple[Route, ...] = (
         parameters=("start", "end", "_since", "_type", "_count"),
     ),
     Route("POST", "type/id/$everything", Interaction.EVERYTHING, "$everything", Body.RESOURCE),
+    *(
+        route
+        for shape in ("$export", "type/$export", "type/id/$export")
+        for route in (
+            Route(
+                "GET", shape, Interaction.EXPORT, "$export", Body.NONE,
+                ("_outputFormat", "_since", "_type", "_typeFilter"), _PREFERRED,
+            ),
+            Route("POST", shape, Interaction.EXPORT, "$export", Body.RESOURCE, (), _PREFERRED),
+        )
+    ),
+    Route("GET", "$export/id", Interaction.EXPORT_STATUS, "$export"),
+    Route("DELETE", "$export/id", Interaction.EXPORT_CANCEL, "$export"),
+    Route("GET", "$export/id/type", Interaction.EXPORT_FILE, "$export"),
 )  # fmt: skip
 
 _FOUND: Mapping[tuple[str, str], Route] = MappingProxyType(

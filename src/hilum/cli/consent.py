@@ -26,6 +26,12 @@ __all__ = ["consents", "grant", "log", "review", "revoke"]
     help="NORMAL PSY SUD HIV SEX ETH GEN DEV or ALL (default: NORMAL,DEV).",
 )
 @click.option("--until", default=None, metavar="DATE", help="Last day, or an instant with zone.")
+@click.option(
+    "--actions",
+    default=None,
+    metavar="A,B",
+    help="read search history contribute export (default: read,search,history).",
+)
 @shared
 def grant(  # noqa: PLR0913 - the options of one command
     root: Path,
@@ -36,6 +42,7 @@ def grant(  # noqa: PLR0913 - the options of one command
     types: str | None,
     segments: str | None,
     until: str | None,
+    actions: str | None,
 ) -> tuple[Any, str]:
     """Grant a reader access to a record for a purpose and a time.
 
@@ -50,6 +57,7 @@ def grant(  # noqa: PLR0913 - the options of one command
         "types": types,
         "segments": segments,
         "until": until,
+        "actions": actions,
     }
     return call(root, "grant", **arguments), "facts"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from hilum.consent.compiled import compile_directives
 from hilum.consent.decision import Request
 from hilum.consent.directive import Directive, DirectiveStatus, make_directive
 from hilum.consent.gate import decide
-from hilum.consent.grant import Choice, grant_terms, parse_segments
+from hilum.consent.grant import Choice, grant_terms, parse_actions, parse_segments
 from hilum.consent.render import render_consent
 from hilum.consent.sentence import describe, in_english
 from hilum.errors import ConflictError, MalformedInputError
@@ -57,6 +58,7 @@ def grant(  # noqa: PLR0913 - the options of one command
     types: str | None = None,
     segments: str | None = None,
     until: str | None = None,
+    actions: str | None = None,
 ) -> dict[str, Any]:
     """Let a reader see a record for a purpose and a time; returns ``{"directive", …}``.
 
@@ -68,6 +70,7 @@ def grant(  # noqa: PLR0913 - the options of one command
         types: resource types joined by commas; None or empty for all clinical ones.
         segments: segment names joined by commas, or ``ALL``; None for `DEFAULT_SEGMENTS`.
         until: last day (its end in UTC) or an instant with zone; None for no end.
+        actions: names of actions joined by commas; None for read, search and history.
 
     Raises:
         MalformedInputError: something is unknown or malformed; names the option.
@@ -75,6 +78,7 @@ def grant(  # noqa: PLR0913 - the options of one command
     conn = node.conn
     cid = compartment_of(node, conn, subject)
     choice = _choice(_reader(node, conn, reader), purpose, types, segments, until)
+    choice = replace(choice, actions=parse_actions(_words(actions)))
     now = node.clock()
     if choice.valid_until is not None and choice.valid_until <= now:
         raise MalformedInputError(

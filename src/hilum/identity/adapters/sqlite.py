@@ -116,6 +116,15 @@ class SqliteIdentity:
             (key, value),
         )
 
+    def fact_names(self, conn: Connection, prefix: str) -> list[str]:
+        """Return the names of facts that begin with a prefix of letters and ``:``."""
+        rows = conn.execute("select key from node where key>=? and key<?", (prefix, prefix + "~"))
+        return [str(row[0]) for row in rows.fetchall()]
+
+    def drop_fact(self, conn: Connection, key: str) -> None:
+        """Forget a fact; nothing happens when there is none."""
+        conn.execute("delete from node where key=?", (key,))
+
 
 def _reader(row: tuple[Any, ...]) -> Reader:
     return Reader(
