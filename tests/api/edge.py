@@ -127,7 +127,7 @@ class Edge:
         names = [
             row[0]
             for row in conn.execute("select name from sqlite_master where type='table'")
-            if row[0] not in {"receipt", "token"}
+            if row[0] not in {"receipt", "receipt_name", "token"}
         ]
         return {name: conn.execute(f"select count(*) from {name}").fetchone()[0] for name in names}
 

@@ -72,7 +72,8 @@ def _operations() -> Iterator[tuple[str, str, Json]]:
     for route in ROUTES:
         method = route.method.lower()
         if not route.shape.startswith("type"):
-            yield "/" + route.shape, method, _operation(route, None)
+            path, parameters = _path(route.shape, route.shape.partition("/")[0])
+            yield path, method, _operation(route, None, parameters)
             continue
         for name in type_names():
             if has_route(route, name):
@@ -116,7 +117,8 @@ def _operation(route: Route, name: str | None, parameters: list[Json] | None = N
 
 
 def _words(route: Route) -> tuple[str, ...]:
-    return tuple(part for part in route.shape.split("/") if part not in {"", "type"})
+    unsaid = {""} if route.shape.startswith("$") else {"", "type"}
+    return tuple(part for part in route.shape.split("/") if part not in unsaid)
 
 
 def _names(route: Route, name: str | None) -> list[str]:
