@@ -106,6 +106,9 @@ def assert_nothing(reply: Reply, probe: Probe) -> None:
         kinds = {entry["response"]["status"][:3] for entry in reply.json["entry"]}
         assert kinds <= {"200", "404", "405", "422"}
         assert all("resource" not in e or "entry" not in e["resource"] for e in reply.json["entry"])
+    elif probe.interaction is Interaction.VALIDATE and reply.status == 200:
+        assert probe.body, str(probe)  # of what was sent along, and of nothing else
+        assert reply.json["resourceType"] == "OperationOutcome"
     else:
         assert reply.status in {400, 404, 405, 422}, (str(probe), reply)
 

@@ -347,6 +347,25 @@ PROBES = [
             (Interaction.EXPORT_FILE, "HEAD", "/fhir/$export/{observation}/0.ndjson"),
         )
     ),
+    *(
+        Probe(Interaction.VALIDATE, method, f"/fhir/{name}/$validate{query}")
+        for method in ("GET", "HEAD", "POST")
+        for name in NAMED
+        for query in ("", "?mode=delete", "?profile=http://hl7.org/fhir/StructureDefinition/bp")
+        if not (method == "HEAD" and name.startswith("AuditEvent"))
+    ),
+    *(
+        Probe(Interaction.VALIDATE, "POST", path, body)
+        for path in (
+            "/fhir/Observation/$validate",
+            "/fhir/Observation/$validate?mode=update",
+            "/fhir/Observation/{observation}/$validate",
+            "/fhir/Observation/{observation}/$validate?mode=create",
+            "/fhir/Condition/{observation}/$validate",
+        )
+        for body in (observation, same_observation, observation_with_member, about_two_people)
+    ),
+    Probe(Interaction.VALIDATE, "POST", "/fhir/Observation/$validate"),
     Probe(Interaction.CAPABILITIES, "GET", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.CAPABILITIES, "HEAD", "/fhir/metadata?patient={subject}"),
     Probe(Interaction.HEALTH, "GET", "/api/health?patient={subject}"),

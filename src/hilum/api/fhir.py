@@ -15,6 +15,7 @@ from hilum.api.presentation import present
 from hilum.api.reading import ReadRoutes
 from hilum.api.routes import Body, Interaction, Route, allowed_methods, find_route
 from hilum.api.searching import SearchRoutes
+from hilum.api.validating import ValidateRoutes
 from hilum.api.wire import (
     FHIR_JSON,
     FORM_KINDS,
@@ -75,6 +76,7 @@ class FhirRoutes:
             Interaction.EXPORT_STATUS: exports.status,
             Interaction.EXPORT_CANCEL: exports.cancel,
             Interaction.EXPORT_FILE: exports.file,
+            Interaction.VALIDATE: ValidateRoutes(node).validate,
         }
 
     async def answer(self, request: Request, receive: Receive) -> Response:

@@ -46,6 +46,7 @@ _MALFORMED_STATUS = {
     "unknown-parameter": 400,
     "unsupported-modifier": 400,
     "bad-search": 400,
+    "bad-argument": 400,
     "bad-date": 400,
 }
 _UNPROCESSABLE = 422

@@ -46,6 +46,7 @@ class Interaction(StrEnum):
     EXPORT_STATUS = "export-status"
     EXPORT_CANCEL = "export-cancel"
     EXPORT_FILE = "export-file"
+    VALIDATE = "validate"
     HEALTH = "health"
     OPENAPI = "openapi"
     BREAK_GLASS = "break-glass"
@@ -132,6 +133,18 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "$export/id", Interaction.EXPORT_STATUS, "$export"),
     Route("DELETE", "$export/id", Interaction.EXPORT_CANCEL, "$export"),
     Route("GET", "$export/id/type", Interaction.EXPORT_FILE, "$export"),
+    Route(
+        "POST", "type/$validate", Interaction.VALIDATE, "$validate", Body.RESOURCE,
+        ("mode", "profile"),
+    ),
+    Route(
+        "GET", "type/id/$validate", Interaction.VALIDATE, "$validate",
+        parameters=("mode", "profile"),
+    ),
+    Route(
+        "POST", "type/id/$validate", Interaction.VALIDATE, "$validate", Body.RESOURCE,
+        ("mode", "profile"),
+    ),
 )  # fmt: skip
 
 _FOUND: Mapping[tuple[str, str], Route] = MappingProxyType(

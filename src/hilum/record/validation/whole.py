@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hilum.errors import MalformedInputError
-from hilum.record.outcome import Issue, issue_of
+from hilum.record.outcome import Issue, Severity, issue_of
 from hilum.record.resource import Tree, parse_resource
 from hilum.record.structure import find_issues
 from hilum.record.validate import is_sound, parameter_resources
@@ -64,7 +64,7 @@ def validate_whole(
     root = Frame(None, None, -1, tree, tree["resourceType"])
     whole = _Whole(environment, findings, is_long=is_long)
     whole.check(Scope(tree, tree), root)
-    whole.conform_all(Scope(tree, tree), root, profiles)
+    whole.conform_all(Scope(tree, tree), root, profiles, unknown=Severity.ERROR)
     return findings.issues
 
 
@@ -143,12 +143,19 @@ class _Whole:
             below = Scope(inside, inside)
         self.check(below, frame)
 
-    def conform_all(self, scope: Scope, root: Frame, profiles: Iterable[str]) -> None:
-        """Check a resource against profiles; one that is not known is a warning."""
+    def conform_all(
+        self,
+        scope: Scope,
+        root: Frame,
+        profiles: Iterable[str],
+        *,
+        unknown: Severity = Severity.WARNING,
+    ) -> None:
+        """Check a resource against profiles; one that is not known is rated as `unknown`."""
         conformer = Conformer(scope, self._environment, self._findings)
         for url in profiles:
             if profile_node(url) is None:
                 why = "a profile is not known here and has not been looked at"
-                self._findings.warn("not-found", f"{root.place}.meta.profile", why)
+                self._findings.add(unknown, "not-found", f"{root.place}.meta.profile", why)
                 continue
             conformer.check_profile(root_spot(root.node, root.place, root.item), url)
