@@ -94,10 +94,10 @@ def test_a_token_that_is_none_finds_nothing_and_touches_nothing(
 def assert_nothing(reply: Reply, probe: Probe) -> None:
     """Nothing there: 404, or an empty Bundle for a search, or what the request itself is wrong in."""
     if probe.method == "HEAD":
-        empty = probe.interaction is Interaction.SEARCH
+        empty = probe.interaction in {Interaction.SEARCH, Interaction.LASTN}
         assert (reply.body, reply.status) in {(b"", 404), (b"", 200 if empty else 404)}, str(probe)
     elif (
-        probe.interaction in {Interaction.SEARCH, Interaction.SEARCH_BY_POST}
+        probe.interaction in {Interaction.SEARCH, Interaction.SEARCH_BY_POST, Interaction.LASTN}
         and reply.status == 200
     ):
         assert "entry" not in reply.json, str(probe)

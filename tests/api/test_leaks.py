@@ -193,6 +193,11 @@ def transaction_on_a_patient_search(names: Names) -> dict[str, Any]:
     return _bundle("transaction", ("POST", "Observation", body))
 
 
+def some_meta(_names: Names) -> dict[str, Any]:
+    tag = {"tag": [{"system": "urn:x", "code": "t"}]}
+    return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": tag}]}
+
+
 def emergency(names: Names) -> dict[str, str]:
     return {"subject": names.subject, "reason": "r", "nature": "n", "affiliation": "a"}
 
@@ -330,6 +335,22 @@ PROBES = [
         for query in ("", "?_type=Observation,Encounter&_count=1", "?_since=2000&start=2000")
     ),
     Probe(Interaction.EVERYTHING, "GET", "/fhir/Observation/{observation}/$everything"),
+    *(
+        Probe(Interaction.META, method, f"/fhir/{name}/$meta")
+        for method in ("GET", "HEAD")
+        for name in NAMED
+    ),
+    *(
+        Probe(interaction, "POST", f"/fhir/{name}/${interaction}", some_meta)
+        for interaction in (Interaction.META_ADD, Interaction.META_DELETE)
+        for name in NAMED
+    ),
+    *(
+        Probe(Interaction.LASTN, method, f"/fhir/Observation/$lastn?patient={{subject}}&{more}")
+        for method in ("GET", "POST")
+        for more in ("category=vital-signs", "code=29463-7&max=3", "max=2")
+    ),
+    Probe(Interaction.LASTN, "HEAD", "/fhir/Observation/$lastn?patient={subject}&code=29463-7"),
     *(
         Probe(Interaction.EXPORT, method, f"/fhir/{name}/$export", headers=headers)
         for method in ("GET", "HEAD", "POST")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hilum.api.exporting import ExportRoutes
 from hilum.api.histories import HistoryRoutes
+from hilum.api.metas import MetaRoutes
 from hilum.api.negotiation import MANNER, PLAIN, Manner, Summary, manner_of, without_manner
 from hilum.api.operations import OperationRoutes
 from hilum.api.outcomes import ABSENT, UNAUTHENTICATED, refusal
@@ -59,7 +60,7 @@ class FhirRoutes:
         self._node = node
         self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
-        operations, exports = OperationRoutes(node), ExportRoutes(node)
+        operations, exports, metas = OperationRoutes(node), ExportRoutes(node), MetaRoutes(node)
         reads, histories, writes = ReadRoutes(node), HistoryRoutes(node), WriteRoutes(node)
         self._acts: dict[Interaction, _Act] = {
             Interaction.BUNDLE: writes.run_bundle,
@@ -72,6 +73,10 @@ class FhirRoutes:
             Interaction.HISTORY: histories.of_instance,
             Interaction.VREAD: reads.read_version,
             Interaction.EVERYTHING: operations.everything,
+            Interaction.LASTN: operations.newest,
+            Interaction.META: metas.show,
+            Interaction.META_ADD: metas.add,
+            Interaction.META_DELETE: metas.delete,
             Interaction.EXPORT: exports.begin,
             Interaction.EXPORT_STATUS: exports.status,
             Interaction.EXPORT_CANCEL: exports.cancel,

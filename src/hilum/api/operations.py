@@ -19,6 +19,7 @@ from hilum.api.wire import Receive, Request, Response
 from hilum.errors import MalformedInputError
 from hilum.exchange.answering import Answer
 from hilum.exchange.everything import Everything, Part, look_up_everything, wanted_types
+from hilum.exchange.newest import look_up_newest
 
 if TYPE_CHECKING:
     from hilum.exchange.auditing import Shown
@@ -106,6 +107,27 @@ class OperationRoutes:
         is_whole = part.following is None and after is None
         total = len(part.rows) if is_whole else None
         return Response(200, searchset(request.base, links, _modes(part), total))
+
+    async def newest(self, request: Request, receive: Receive, session: Session) -> Response:
+        """Answer ``Observation/$lastn``.
+
+        Raises:
+            MalformedInputError: of another type, or an argument is wrong.
+        """
+        node = self._node
+        if request.path[0] != "Observation":
+            raise MalformedInputError("not-supported", "an operation of Observation", where="url")
+        arguments = await read_arguments(request, receive)
+        most = arguments.count("max", 1, most=_MAX_COUNT)
+        pairs = [pair for pair in arguments.pairs if pair[0] != "max"]
+        answer = await asyncio.to_thread(
+            look_up_newest, node, session, pairs, most=most, strict=is_strict(request)
+        )
+        await deliver(node, answer)
+        url = url_of(request.base, "Observation/$lastn", arguments.pairs)
+        rows = ((row, "match") for row in answer.rows)
+        links = [{"relation": "self", "url": url}]
+        return Response(200, searchset(request.base, links, rows, len(answer.rows)))
 
 
 def _modes(part: Part) -> Iterable[tuple[Shown, str]]:

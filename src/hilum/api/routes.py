@@ -42,6 +42,10 @@ class Interaction(StrEnum):
     HISTORY = "history"
     VREAD = "vread"
     EVERYTHING = "everything"
+    LASTN = "lastn"
+    META = "meta"
+    META_ADD = "meta-add"
+    META_DELETE = "meta-delete"
     EXPORT = "export"
     EXPORT_STATUS = "export-status"
     EXPORT_CANCEL = "export-cancel"
@@ -119,6 +123,13 @@ ROUTES: tuple[Route, ...] = (
         parameters=("start", "end", "_since", "_type", "_count"),
     ),
     Route("POST", "type/id/$everything", Interaction.EVERYTHING, "$everything", Body.RESOURCE),
+    Route(
+        "GET", "type/$lastn", Interaction.LASTN, "$lastn", Body.NONE, ("max", SEARCHED), _PREFERRED
+    ),
+    Route("POST", "type/$lastn", Interaction.LASTN, "$lastn", Body.RESOURCE),
+    Route("GET", "type/id/$meta", Interaction.META, "$meta"),
+    Route("POST", "type/id/$meta-add", Interaction.META_ADD, "$meta-add", Body.RESOURCE),
+    Route("POST", "type/id/$meta-delete", Interaction.META_DELETE, "$meta-delete", Body.RESOURCE),
     *(
         route
         for shape in ("$export", "type/$export", "type/id/$export")
