@@ -41,7 +41,10 @@ def described() -> Any:
         path: item for path, item in tree["paths"].items()
         if path.split("/")[1] in TYPES or not path[1:2].isupper()
     }  # fmt: skip
-    tree["components"]["schemas"]["Resource"]["properties"]["resourceType"]["enum"] = TYPES
+    tree["components"]["schemas"]["Resource"]["properties"]["resourceType"]["enum"] = (
+        *TYPES,
+        "OperationOutcome",
+    )
     return schemathesis.openapi.from_dict(tree)
 
 

@@ -28,6 +28,11 @@ _FORM = "application/x-www-form-urlencoded"
 _CONTROLS = (
     "_count", "_sort", "_total", "_include", "_revinclude", "_has", "_list",
 )  # fmt: skip
+_RESULTS = {
+    "$validate": "OperationOutcome", "$everything": "Bundle", "$lastn": "Bundle",
+    "$meta": "Parameters", "$meta-add": "Parameters", "$meta-delete": "Parameters",
+}  # fmt: skip
+"""What an operation gives back."""
 _REFUSALS = {
     "400": "what is asked is not understood",
     "401": "no Authorization header",
@@ -165,7 +170,7 @@ def _done(route: Route, name: str | None) -> Json:
             "200": {"description": "deleted", "content": _content("OperationOutcome")},
             "204": {"description": "deleted"},
         }
-    wanted = "Resource" if route.code.startswith("$") else name or "Bundle"
+    wanted = _RESULTS.get(route.code, "Resource") if route.code[0] == "$" else name or "Bundle"
     if route.code.startswith(("search", "history")):
         wanted = "Bundle"
     if route.code == "capabilities":
