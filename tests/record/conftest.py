@@ -52,7 +52,7 @@ class Shelf:
 
         query = parse_query(name, pairs, strict=True)
         rows = self.record.run(
-            self.conn, query, [access or self.access], after=query.cursor, limit=query.count
+            self.conn, query, [access or self.access], after=None, limit=query.count
         )
         return [row.id for row in rows]
 

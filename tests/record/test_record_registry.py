@@ -10,7 +10,7 @@ import pytest
 
 from hilum.errors import MalformedInputError
 from hilum.record.keyed import KeyedHash, pack_hashes
-from hilum.record.parameters import Kind, parameters_of
+from hilum.record.parameters import Kind, Parameter, parameters_of
 from hilum.record.primitives import PRIMITIVES
 from hilum.record.query import searched_parameters
 from hilum.record.references import list_references, subject_references
@@ -150,11 +150,24 @@ def test_references_are_listed_with_their_places() -> None:
     ]
 
 
-def test_every_claimed_parameter_runs_and_finds_nothing_in_an_empty_store(shelf: Any) -> None:
-    values = {"token": "a|b,c", "reference": "Patient/1,x", "date": "ge2020", "uri": "urn:x"}
-    for name in ("Patient", "Observation", "Encounter", "MedicationRequest", "Practitioner"):
+SAMPLES = {
+    Kind.TOKEN: "a|b,c", Kind.REFERENCE: "Patient/1,x", Kind.DATE: "ge2020", Kind.URI: "urn:x",
+    Kind.STRING: "abc", Kind.NUMBER: "lt5", Kind.QUANTITY: "5|http://unitsofmeasure.org|mg",
+    Kind.SPECIAL: "1|2|3|km",
+}  # fmt: skip
+
+
+def sample(parameter: Parameter) -> str:
+    if parameter.kind is not Kind.COMPOSITE:
+        return SAMPLES[parameter.kind]
+    return "$".join(SAMPLES[part.kind].partition(",")[0] for part in parameter.components)
+
+
+def test_every_parameter_of_r4_runs_and_finds_nothing_in_an_empty_store(shelf: Any) -> None:
+    for name in type_names():
         for code, parameter in searched_parameters(name).items():
-            assert shelf.find(name, (code, values[parameter.kind])) == []
+            assert shelf.find(name, (code, sample(parameter))) == [], (name, code)
+            assert shelf.find(name, (f"{code}:missing", "true")) == [], (name, code)
 
 
 def test_keyed_hashes_are_as_stored_since_version_1() -> None:

@@ -167,6 +167,16 @@ class SqliteDirectives:
         )
         return [int(row[0]) for row in rows]
 
+    def may_name(self, conn: Connection, grantees: Iterable[bytes], cid: int) -> bool:
+        """Tell whether some active permit of a compartment may name one of the grantees."""
+        ids = [ANYONE, *grantees]
+        marks = ",".join("?" * len(ids))
+        row = conn.execute(
+            f"select 1 from reader_access where grantee in ({marks}) and cid=? limit 1",  # noqa: S608 - placeholders only
+            (*ids, cid),
+        ).fetchone()
+        return row is not None
+
     def count_use(self, conn: Connection, did: str, *, clause: int) -> int:
         """Count one use of a counted clause, in the caller's transaction; return how many there are."""
         row = conn.execute(

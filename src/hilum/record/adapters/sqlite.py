@@ -19,7 +19,8 @@ from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
 from hilum.record.adapters.layout import COLUMNS, SCHEMA, SCHEMA_1, SCHEMA_2, TABLES, Raw
 from hilum.record.adapters.reindexing import Indexes
-from hilum.record.adapters.statements import access_filter, search
+from hilum.record.adapters.searches import RecordSearches
+from hilum.record.adapters.sight import access_filter
 from hilum.record.adapters.writing import Batch, Writer, erase_indexes, stamped, tree_of
 from hilum.record.change import (
     Change,
@@ -35,7 +36,6 @@ from hilum.record.change import (
 )
 from hilum.record.index import Indexer, clinical_instant
 from hilum.record.keyed import KeyedHash
-from hilum.record.query import Query
 from hilum.record.resource import parse_json
 from hilum.record.strings import KeyedStrings
 from hilum.record.types import type_name, type_number
@@ -52,7 +52,7 @@ def _reading(access: Access, number: int) -> tuple[str, tuple[object, ...]]:
     return f"{_CURRENT} and x.body is not null and {text}", (number, *values)
 
 
-class SqliteRecord:
+class SqliteRecord(RecordSearches):
     """Stores and finds resources; every reading method asks for an `Access`.
 
     Args:
@@ -63,10 +63,12 @@ class SqliteRecord:
 
     def __init__(self, seal: Seal, open: Seal, index_key: bytes) -> None:
         self._keyed = KeyedHash(index_key)
-        self._indexer = Indexer(self._keyed, KeyedStrings(index_key))
+        strings = KeyedStrings(index_key)
+        self._indexer = Indexer(self._keyed, strings)
         self._bodies = Bodies(seal, open)
         self._writer = Writer(self._bodies, self._indexer)
         self.indexes = Indexes(self._bodies, self._indexer)
+        super().__init__(self._keyed, strings, self._bodies)
 
     # -- compartments ----------------------------------------------------------------------------
 
@@ -286,29 +288,6 @@ class SqliteRecord:
         newest = 1 << 62 if before is None else before
         rows = self._versions(conn, access, (type, id, "x.ver < ?", newest), limit)
         return [self._bodies.row(row) for row in rows]
-
-    def run(
-        self, conn: Connection, query: Query, accesses: Sequence[Access],
-        *, after: tuple[int, int] | None, limit: int,
-    ) -> list[Row]:  # fmt: skip
-        """Return visible resources that a query finds: newest clinical instant first, then rid.
-
-        Args:
-            conn: a connection.
-            query: what `parse_query` returned.
-            accesses: one per compartment to look in, each with the action `SEARCH`.
-            after: (ts, rid) of the last row already given, or None.
-            limit: at most so many rows.
-        """
-        found: list[Raw] = []
-        for access in accesses:
-            statement = search(query, access, self._keyed, after=after, limit=limit)
-            found += conn.execute(statement.text, statement.values).fetchall()
-        if len(accesses) > 1:
-            found.sort(key=lambda row: (row[6], row[1]), reverse=True)
-            # the same compartment may have been asked twice
-            found = list(dict.fromkeys(found))
-        return [self._bodies.row(row) for row in found[:limit]]
 
     # -- the hashes that consent's windows name ---------------------------------------------------
 

@@ -174,6 +174,11 @@ class SqliteSeries:
         row = conn.execute("select cid from series where sid = ?", (sid,)).fetchone()
         return None if row is None else int(row[0])
 
+    def holders(self, conn: Connection) -> list[int]:
+        """Return the compartments that hold a series; tell no reader."""
+        rows = conn.execute("select distinct cid from series").fetchall()
+        return [int(cid) for (cid,) in rows]
+
     def count(self, conn: Connection, cid: int) -> dict[str, int]:
         """Return how many series and readings a compartment holds."""
         row = conn.execute(

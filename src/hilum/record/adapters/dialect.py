@@ -1,0 +1,67 @@
+"""What differs between SQL engines in the statements of a search, here for SQLite.
+
+``permitted(cid)`` and ``has_part(grams, cid, text)`` are functions of the connection: they let the
+filter of very many accesses, and the look for parts of names under the key of each compartment, stand
+in the SQL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hilum.base.sql import Connection
+from hilum.record.crowd import Crowd
+from hilum.record.strings import KeyedStrings
+
+__all__ = ["HAS_GRAMS", "Functions", "has_part", "is_permitted"]
+
+HAS_GRAMS = "instr(t.grams, ?) > 0"
+"""An index row holds a part, its grams given."""
+
+
+def is_permitted(alias: str) -> str:
+    """Return the condition that a row's compartment is of a group."""
+    return f"permitted({alias}.cid) = ?"
+
+
+def has_part(alias: str) -> str:
+    """Return the condition that an index row holds a part, its text given."""
+    return f"has_part(t.grams, {alias}.cid, ?)"
+
+
+class Functions:
+    """The functions that statements call, for all connections of one store.
+
+    Args:
+        strings: the store's hashes of strings.
+    """
+
+    def __init__(self, strings: KeyedStrings) -> None:
+        self._strings = strings
+        # a connection serves one thread at a time, and a statement runs in its caller's thread
+        self._local = threading.local()
+
+    def attach(self, conn: Connection) -> None:
+        """Give a connection the functions."""
+        if isinstance(conn, sqlite3.Connection):
+            conn.create_function("permitted", 1, self._permitted)
+            conn.create_function("has_part", 3, self._has_part)
+
+    @contextmanager
+    def asking(self, crowd: Crowd | None) -> Iterator[None]:
+        """Let ``permitted`` speak of a crowd in this thread."""
+        self._local.crowd = crowd
+        try:
+            yield
+        finally:
+            self._local.crowd = None
+
+    def _permitted(self, cid: int) -> int | None:
+        crowd: Crowd | None = getattr(self._local, "crowd", None)
+        return None if crowd is None else crowd.group_of(cid)
+
+    def _has_part(self, grams: bytes, cid: int, text: str) -> bool:
+        return self._strings.grams(text, cid) in grams
