@@ -244,6 +244,36 @@ SEARCHES = (
     "AuditEvent?patient={subject}&_id={receipt}&date=ge2000",
     "Provenance?target=Observation/{observation}",
     "Organization?_id={observation}",
+    "Observation?patient={subject}&code:missing=false",
+    "Observation?patient={subject}&status:not=final&_total=accurate",
+    "Observation?patient={subject}&encounter.status=finished",
+    "Observation?encounter:Encounter._id={encounter}",
+    "Observation?subject:Patient._id={subject}",
+    "Observation?subject:Patient._has:Encounter:subject:status=finished",
+    "Patient?_has:Observation:patient:_id={observation}",
+    "Patient?_has:Observation:subject:encounter.class=AMB&_id={subject}",
+    "Practitioner?_has:Observation:performer:_id={observation}",
+    "Observation?_has:Observation:has-member:_id={observation}",
+    "Observation?patient={subject}&_include=*&_include:iterate=*",
+    "Encounter?patient={subject}&_revinclude=*&_include:iterate=*",
+    "Encounter?_id={encounter}&_revinclude=Observation:encounter",
+    "Observation?patient={subject}&_sort=-date,code,_id&_count=1",
+    "Observation?patient={subject}&_sort=_lastUpdated&_total=estimate",
+    "Observation?_list={observation}",
+    "Observation?patient={subject}&code:text=weight",
+    "Patient?name=Ada&_id={subject}",
+    "Patient?name:contains=ada&_total=accurate",
+    "Patient?identifier=x|{subject}",
+    "Patient?birthdate:missing=true&_sort=name",
+)
+COMPARTMENT_SEARCHES = (
+    "Patient/{subject}/Observation",
+    "Patient/{subject}/Observation?code:text=weight&_include=*",
+    "Patient/{subject}/Patient",
+    "Encounter/{encounter}/Observation?_total=accurate",
+    "Encounter/{encounter}/Encounter",
+    "Device/{observation}/Observation",
+    "Observation/{observation}/Patient",
 )
 PROBES = [
     *(
@@ -272,6 +302,11 @@ PROBES = [
         Probe(Interaction.SEARCH, method, f"/fhir/{search}")
         for method in ("GET", "HEAD")
         for search in SEARCHES
+    ),
+    *(
+        Probe(Interaction.SEARCH_COMPARTMENT, method, f"/fhir/{search}")
+        for search in COMPARTMENT_SEARCHES
+        for method in ("GET", "HEAD")
     ),
     Probe(Interaction.SEARCH, "GET", "/fhir/Observation?patient={subject}&_page=AQAAAEh6tKtQAAAA"),
     Probe(
@@ -398,7 +433,7 @@ NO_ROUTE = [
     for method in ("GET", "PATCH", "OPTIONS", "PUT", "POST", "TRACE")
     for path in (
         "/fhir/Patient/{subject}/$no-such",
-        "/fhir/Patient/{subject}/Observation",
+        "/fhir/Patient/{subject}/Nothing",
         "/fhir/Observation/{observation}/_history/1/more",
         "/fhir/Observation/_history?patient={subject}",
         "/fhir/_history?patient={subject}",

@@ -9,42 +9,51 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from hilum.exchange.auditing import Shown
+from hilum.exchange.answering import Answer, Shown
+from hilum.record.outcome import Issue, Severity, outcome
 from hilum.record.resource import format_instant
 
 __all__ = ["entity_headers", "history_bundle", "search_bundle", "url_of"]
 
+_ENCODE = msgspec.json.Encoder().encode
+
 
 def search_bundle(
-    base: str, rows: Sequence[Shown], *, self_url: str, next_url: str | None, total: int | None
+    base: str, answer: Answer, *, self_url: str, next_url: str | None, notes: Sequence[str] = ()
 ) -> bytes:
-    """Return a searchset Bundle.
+    """Return a searchset Bundle: matches, what is included, and what the reader should know.
 
     Args:
         base: ``http://host/fhir``.
-        rows: what was found, in order.
+        answer: what was found; its total is that of the matches.
         self_url: the search as it was understood.
         next_url: where the next page is, or None.
-        total: number of matches when it is known for sure.
+        notes: warnings for the reader, beside those of the answer.
     """
-    links = [{"relation": "self", "url": self_url}]
+    links = _link("self", self_url)
     if next_url is not None:
-        links.append({"relation": "next", "url": next_url})
+        links += b"," + _link("next", next_url)
     head = b'{"resourceType":"Bundle","type":"searchset",'
-    if total is not None:
-        head += b'"total":%d,' % total
-    head += b'"link":' + msgspec.json.encode(links)
-    if not rows:
-        return head + b"}"
-    entries = b",".join(
-        b'{"fullUrl":"'
-        + f"{base}/{row.type}/{row.id}".encode()
-        + b'","resource":'
-        + row.body
-        + b',"search":{"mode":"match"}}'
-        for row in rows
-    )
-    return head + b',"entry":[' + entries + b"]}"
+    if answer.total is not None:
+        head += b'"total":%d,' % answer.total
+    entries = [_found(base, row, b"match") for row in answer.rows]
+    entries += [_found(base, row, b"include") for row in answer.included]
+    told = (*notes, *answer.notes)
+    if told:
+        issues = [Issue(Severity.WARNING, "not-supported", note) for note in told]
+        entries.append(b'{"resource":' + outcome(issues) + b',"search":{"mode":"outcome"}}')
+    head += b'"link":[' + links + b"]"
+    return head + (b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}")
+
+
+def _link(relation: str, url: str) -> bytes:
+    return b'{"relation":"%b","url":%b}' % (relation.encode(), _ENCODE(url))
+
+
+def _found(base: str, row: Shown, mode: bytes) -> bytes:
+    return b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"%b"}}' % (
+        base.encode(), row.type.encode(), row.id.encode(), row.body, mode,
+    )  # fmt: skip
 
 
 def history_bundle(

@@ -7,6 +7,7 @@ from functools import cache
 from hilum.api.routes import ROUTES, Route
 from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
 from hilum.record.capability import Claim
+from hilum.record.compartments import COMPARTMENTS
 from hilum.record.types import type_names
 
 __all__ = ["OPERATION_TYPES", "claim_of", "has_route", "system_claim"]
@@ -43,6 +44,8 @@ def has_route(route: Route, name: str) -> bool:
     """
     if not route.shape.startswith("type"):
         return False
+    if route.code == "search-compartment":
+        return name in COMPARTMENTS
     if route.code in OPERATION_TYPES or _literal(route) is not None:
         return name in (OPERATION_TYPES.get(route.code) or (_literal(route),))
     if name in _READ_ONLY:

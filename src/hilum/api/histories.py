@@ -38,7 +38,7 @@ class HistoryRoutes:
         token = next((value for name, value in request.query if name == PAGE), None)
         before = None
         if token is not None:
-            before = read_page(self._node.paging_key, token, context=context)[0]
+            before = int(read_page(self._node.paging_key, token, context=context)[0] or 0)
         limit = _count(pairs)
         found = look_up_history(self._node, session, kind, own_id, limit=limit, before=before)
         await deliver(self._node, found)

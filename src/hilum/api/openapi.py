@@ -123,14 +123,15 @@ def _operation(route: Route, name: str | None, parameters: list[Json] | None = N
 
 def _words(route: Route) -> tuple[str, ...]:
     unsaid = {""} if route.shape.startswith("$") else {"", "type"}
-    return tuple(part for part in route.shape.split("/") if part not in unsaid)
+    parts = [part for part in route.shape.split("/") if part not in unsaid]
+    return (*parts, "type") if route.shape == "type/id/type" else tuple(parts)
 
 
 def _names(route: Route, name: str | None) -> list[str]:
     found = [each for each in route.parameters if each != SEARCHED]
     if SEARCHED in route.parameters and route.method == "GET":
         found += _CONTROLS
-        if name is not None:
+        if name is not None and route.code == "search-type":
             found += [row["name"] for row in claimed_parameters(name, claim_of(name))]
     return list(dict.fromkeys([*found, *PRESENTATION]))
 

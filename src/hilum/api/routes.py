@@ -35,6 +35,7 @@ class Interaction(StrEnum):
     BUNDLE = "bundle"
     SEARCH = "search"
     SEARCH_BY_POST = "search-by-post"
+    SEARCH_COMPARTMENT = "search-compartment"
     CREATE = "create"
     READ = "read"
     UPDATE = "update"
@@ -100,6 +101,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "metadata", Interaction.CAPABILITIES, "capabilities", parameters=("mode",)),
     Route("POST", "", Interaction.BUNDLE, "transaction", Body.RESOURCE, (), _PREFERRED),
     Route("GET", "type", Interaction.SEARCH, "search-type", Body.NONE, (SEARCHED,), _PREFERRED),
+    Route(
+        "GET", "type/id/type", Interaction.SEARCH_COMPARTMENT, "search-compartment", Body.NONE,
+        (SEARCHED,), _PREFERRED,
+    ),
     Route(
         "POST", "type/_search", Interaction.SEARCH_BY_POST, "search-type", Body.FORM, (SEARCHED,),
         _PREFERRED,

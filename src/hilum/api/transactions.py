@@ -11,6 +11,7 @@ import msgspec
 
 from hilum.api.bundles import search_bundle, url_of
 from hilum.api.outcomes import refusal, status_of
+from hilum.api.searching import counted, left_out
 from hilum.api.wire import Response
 from hilum.base.ids import FhirId
 from hilum.consent.gate import directory_access
@@ -170,11 +171,11 @@ def _run_read(node: Node, session: Session, operation: Operation, base: str) -> 
             + row.body
             + b',"response":{"status":"200","etag":"W/\\"%d\\""}}' % row.ver
         )
-    query = parse_query(entry.type, parse_qsl(operation.query or ""), strict=False)
-    found = deliver(node, find(node, session, query, after=None))
+    query = parse_query(entry.type, parse_qsl(operation.query or ""), strict=False, base=base)
+    found = counted(deliver(node, find(node, session, query, after=None)))
     body = search_bundle(
-        base, found.rows, self_url=url_of(base, entry.type, list(query.applied)), next_url=None,
-        total=len(found.rows) if found.following is None else None,
+        base, found, self_url=url_of(base, entry.type, list(query.applied)), next_url=None,
+        notes=left_out(query),
     )  # fmt: skip
     return b'{"resource":' + body + b',"response":{"status":"200"}}'
 

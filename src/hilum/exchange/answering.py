@@ -14,6 +14,7 @@ from hilum.exchange.auditing import AUDIT_TYPE, Shown
 from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.node import DIRECTORY, NODE_CHAIN
 from hilum.record.change import Row
+from hilum.record.query_tree import Place
 from hilum.signals.identity import parse_reading_id
 
 if TYPE_CHECKING:
@@ -35,14 +36,18 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         rows: what was found; empty looks the same whether hidden or never there.
         drafts: one receipt per compartment that was asked about.
-        following: (ts, key) after which the next page begins, or None.
-        total: number of matches where only that was asked (``_count=0``), else None.
+        following: place after which the next page begins, or None.
+        total: number of matches where that was asked, else None.
+        included: what comes with the rows (``_include``, ``_revinclude``).
+        notes: what the reader should know about the answer.
     """
 
     rows: tuple[Shown, ...]
     drafts: tuple[Draft, ...]
-    following: tuple[int, int] | None = None
+    following: Place | None = None
     total: int | None = None
+    included: tuple[Shown, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def whose(node: Node, conn: Connection, type: str, id: str) -> CompartmentId:

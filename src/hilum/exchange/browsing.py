@@ -19,7 +19,7 @@ from hilum.exchange.views import (
     shape_person,
 )
 from hilum.record.parameters import parameter_number
-from hilum.record.query import TokenFilter, TokenValue, parse_query
+from hilum.record.query import Place, TokenFilter, TokenValue, parse_query
 
 if TYPE_CHECKING:
     from hilum.exchange.node import Node
@@ -104,7 +104,7 @@ def _bodies(node: Node, session: Session, kind: str, most: int | None) -> Iterat
     query = parse_query(kind, pairs, strict=True)
     if kind == "Observation":
         query = replace(query, filters=(*query.filters, _stored_observations()))
-    after: tuple[int, int] | None = None
+    after: Place | None = None
     while True:
         answer = reading.deliver(node, find(node, session, query, after=after))
         yield from (row.body for row in answer.rows)

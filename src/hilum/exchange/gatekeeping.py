@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
-from hilum.base.ids import SubjectId
+from hilum.base.ids import CompartmentId, SubjectId
 from hilum.consent.compiled import CompiledDirectives, compile_directives
 from hilum.consent.decision import Decision, request_of
 from hilum.consent.gate import decide
+from hilum.exchange.crowds import FEW_RECORDS, KnownCrowd
 from hilum.identity.purpose import EMERGENCY_PURPOSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hilum.base.ids import CompartmentId, UnixMs
+    from hilum.base.ids import UnixMs
     from hilum.base.sql import Connection
     from hilum.consent.adapters.sqlite import SqliteDirectives
     from hilum.consent.emergency import EmergencyAccess
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from hilum.identity.session import Session
     from hilum.record.access import Action
     from hilum.record.adapters.sqlite import SqliteRecord
+    from hilum.record.crowd import Crowd
 
 __all__ = ["Gatekeeper"]
 
 _CACHE_LIMIT = 1 << 16
+_MOST_CROWDS = 64
 _NOBODY = SubjectId("")
 Key = tuple[int, bytes, int]
 Compiled = tuple[CompiledDirectives, frozenset[tuple[str, int]]]
@@ -59,10 +63,18 @@ class Gatekeeper:
         self._compiled: dict[int, tuple[int, Compiled]] = {}
         self._cells: dict[tuple[int, str], int] = {}
         self._decisions: dict[Key, tuple[int, Decision, UnixMs]] = {}
+        self._forgotten: list[CompartmentId] = []
+        # guarded by the lock: two requests of one reader change the same crowd
+        self._crowds: dict[tuple[object, ...], KnownCrowd] = {}
+        self._crowds_lock = threading.Lock()
 
     def forget(self, cid: CompartmentId) -> None:
         """Trust nothing decided about a compartment so far."""
         self._generation[cid] = self._generation.get(cid, 0) + 1
+        self._forgotten.append(cid)
+        if len(self._forgotten) > _CACHE_LIMIT:
+            self._forgotten = []
+            self._everywhere += 1
 
     def forget_all(self) -> None:
         """Trust nothing decided so far: a commit failed, and what is on disk is not certain."""
@@ -95,6 +107,50 @@ class Gatekeeper:
                 self._decisions = {}
             self._decisions[key] = (generation, decision, now)
         return decision
+
+    def records(self, conn: Connection, session: Session) -> list[CompartmentId]:
+        """Return the compartments in which some active directive may permit the session something."""
+        found = self._directives.compartments_for(conn, session.grantees)
+        return [CompartmentId(cid) for cid in found]
+
+    def crowd(
+        self, conn: Connection, session: Session, action: Action, now: UnixMs
+    ) -> Crowd | None:
+        """Return the session's accesses to all records, when they are many; None when they are few.
+
+        Kept from request to request, and changed only where something changed.
+
+        Args:
+            conn: a connection.
+            session: who asks.
+            action: one action.
+            now: the present.
+        """
+        key = (
+            session.grantees,
+            session.purpose,
+            session.reference,
+            session.for_subject,
+            int(action),
+        )
+        with self._crowds_lock:
+            known = self._crowds.get(key)
+            if known is None or known.everywhere != self._everywhere or now < known.seen:
+                known = KnownCrowd(self._everywhere, len(self._forgotten), now)
+                due = self.records(conn, session)
+                if len(due) <= FEW_RECORDS:
+                    return None
+                if len(self._crowds) >= _MOST_CROWDS:
+                    self._crowds = {}
+                self._crowds[key] = known
+            else:
+                due = known.due(self._forgotten, now)
+            for cid in due:
+                if self._directives.may_name(conn, session.grantees, cid):
+                    known.put(cid, self.decide(conn, session, cid, action, now))
+                else:
+                    known.crowd.drop(cid)
+            return known.crowd
 
     def cell_of(self, cid: CompartmentId, directive: str) -> int | None:
         """Return the ledger cell of a directive that a decision of this compartment named."""

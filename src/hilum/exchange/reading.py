@@ -33,6 +33,7 @@ from hilum.record.change import Gone, Row
 from hilum.record.query import (
     parse_query,
 )
+from hilum.record.query_tree import Place
 from hilum.signals.identity import is_reading_id
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def search(
     """
     query = parse_query(type, list(pairs), strict=True)
     found: list[tuple[str, str, bytes]] = []
-    after: tuple[int, int] | None = None
+    after: Place | None = None
     while True:
         answer = deliver(node, find(node, session, query, after=after))
         found += [(row.type, row.id, row.body) for row in answer.rows]

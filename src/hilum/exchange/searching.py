@@ -3,54 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import merge
 from typing import TYPE_CHECKING
 
-from hilum.base.ids import CompartmentId, UnixMs
-from hilum.consent.asking import SEARCH
-from hilum.consent.decision import Decision
-from hilum.exchange.answering import NOWHERE, Answer, Shown, ask, chain_of, shown_of
+from hilum.errors import MalformedInputError
+from hilum.exchange.answering import Answer, Shown, shown_of
 from hilum.exchange.auditing import AUDIT_TYPE, find_audit
-from hilum.exchange.disclosing import draft_receipt
-from hilum.exchange.node import DIRECTORY
-from hilum.record.query import (
-    DateFilter,
-    IdFilter,
-    Query,
-    ReferenceFilter,
-    TokenFilter,
-    UpdatedFilter,
-)
-from hilum.record.types import is_directory_type
-from hilum.signals.answers import Filter
+from hilum.exchange.including import include
+from hilum.exchange.readings import find_readings, has_readings, left_out
+from hilum.exchange.scoping import Asked, ask_scope, draft_receipts
+from hilum.record.crowd import Scope
+from hilum.record.query_tree import Place, Query, Total
+from hilum.record.resource import parse_json
+from hilum.record.sorting import is_in_sql, order_key, place_of
 
 if TYPE_CHECKING:
     from hilum.base.sql import Connection
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
-    from hilum.journal.model import Draft
     from hilum.record.access import Access
 
-__all__ = ["find", "matches", "page"]
+__all__ = ["MOST_SORTED", "find", "matches", "page"]
 
+MOST_SORTED = 10_000
+"""Most matches that are opened, or looked up one by one, to be sorted."""
 _COUNTED_AT_ONCE = 1000
 
+Found = tuple[Shown, Place]
 
-def find(node: Node, session: Session, query: Query, *, after: tuple[int, int] | None) -> Answer:
-    """Return one page of what a query finds in the compartments that the session may search."""
-    conn, now = node.conn, node.clock()
-    scope = _scope(node, conn, session, query)
-    asked = [(cid, *ask(node, conn, session, cid, SEARCH, now)) for cid in scope]
-    limit = query.count
-    accesses = [access for _cid, _decision, access in asked]
-    if limit == 0:
-        counted = _count_all(node, conn, query, accesses)
-        return Answer((), _search_drafts(node, conn, session, (asked, now), []), total=counted)
-    rows = page(node, conn, query, accesses, after=after, limit=limit + 1)
-    shown = rows[:limit]
-    drafts = _search_drafts(node, conn, session, (asked, now), shown)
-    following = (shown[-1].ts, shown[-1].key) if shown and len(rows) > limit else None
-    return Answer(tuple(shown), drafts, following)
+
+def find(node: Node, session: Session, query: Query, *, after: Place | None) -> Answer:
+    """Return one page of what a query finds in the compartments that the session may search.
+
+    Args:
+        node: where.
+        session: who asks.
+        query: what is searched.
+        after: place of the last row of the page before, or None.
+
+    Raises:
+        MalformedInputError: too many matches to be sorted.
+    """
+    conn = node.conn
+    asked = ask_scope(node, conn, session, query)
+    found = (
+        _page(node, conn, asked, query, after=after, limit=query.count + 1) if query.count else []
+    )
+    shown = [row for row, _place in found[: query.count]]
+    total = _total(node, conn, asked, query, found if after is None else None)
+    following = found[query.count - 1][1] if shown and len(found) > query.count else None
+    included, notes = include(node, conn, asked, query, shown) if query.includes else ((), ())
+    notes += left_out(node, conn, asked, query)
+    drafts = draft_receipts(node, conn, session, asked, [*shown, *included])
+    return Answer(tuple(shown), drafts, following, total, included, notes)
 
 
 def matches(node: Node, session: Session, query: Query, *, conn: Connection) -> tuple[str, ...]:
@@ -62,43 +68,9 @@ def matches(node: Node, session: Session, query: Query, *, conn: Connection) -> 
         query: with the most ids that are of use as its count.
         conn: looked on; the writer's own sees what its transaction did so far.
     """
-    now = node.clock()
-    scope = _scope(node, node.conn, session, query)
-    accesses = [ask(node, node.conn, session, cid, SEARCH, now)[1] for cid in scope]
-    rows = page(node, conn, query, accesses, after=None, limit=query.count)
-    return tuple(row.id for row in rows)
-
-
-def _search_drafts(
-    node: Node,
-    conn: Connection,
-    session: Session,
-    asked: tuple[Sequence[tuple[CompartmentId, Decision, Access]], UnixMs],
-    shown: Sequence[Shown],
-) -> tuple[Draft, ...]:
-    return tuple(
-        draft_receipt(
-            node,
-            conn,
-            session,
-            cid=chain_of(cid),
-            action=SEARCH,
-            decision=decision,
-            disclosed=[(row.body, row.seg) for row in shown if row.cid == cid],
-            now=asked[1],
-        )
-        for cid, decision, _access in asked[0]
-    )
-
-
-def _count_all(node: Node, conn: Connection, query: Query, accesses: Sequence[Access]) -> int:
-    """Count what a query finds under the accesses, page by page: exact, never estimated."""
-    total = 0
-    after: tuple[int, int] | None = None
-    while rows := page(node, conn, query, accesses, after=after, limit=_COUNTED_AT_ONCE):
-        total += len(rows)
-        after = (rows[-1].ts, rows[-1].key)
-    return total
+    asked = ask_scope(node, node.conn, session, query)
+    found = _page(node, conn, asked, query, after=None, limit=query.count)
+    return tuple(row.id for row, _place in found)
 
 
 def page(
@@ -115,89 +87,97 @@ def page(
     Args:
         node: where.
         conn: a connection.
-        query: what `parse_query` returned.
+        query: what `parse_query` returned; without sort keys.
         accesses: one per compartment to look in, each with the action `SEARCH`.
         after: (ts, key) of the last row already given, or None.
         limit: at most so many.
     """
-    if query.type == AUDIT_TYPE:
-        return find_audit(node, conn, accesses, query, after=after, limit=limit)
-    return _run(node, conn, query, accesses, after=after, limit=limit)
+    asked = Asked(Scope(tuple(accesses)), (), node.clock())
+    return [row for row, _place in _page(node, conn, asked, query, after=after, limit=limit)]
 
 
-def _run(
-    node: Node,
-    conn: Connection,
-    query: Query,
-    accesses: Sequence[Access],
-    *,
-    after: tuple[int, int] | None,
-    limit: int,
-) -> list[Shown]:
-    stored = [shown_of(r) for r in node.record.run(conn, query, accesses, after=after, limit=limit)]
-    wanted = _series_filter(query)
-    if wanted is None:
-        return stored
-    rendered = [
-        Shown(
-            access.compartment, "Observation", row.id, 1, row.seg, row.ts, row.key, row.ts, row.body
-        )
-        for access in accesses
-        for row in node.series.find(conn, access, wanted, after=after, limit=limit)
-    ]
-    rendered.sort(key=_newest_first)
-    return list(merge(stored, rendered, key=_newest_first))[:limit]
-
-
-def _newest_first(row: Shown) -> tuple[int, int]:
-    return -row.ts, -row.key
-
-
-def _series_filter(query: Query) -> Filter | None:
-    """Return what of the query speaks of device readings; None when none can match."""
-    if query.type != "Observation":
+def _total(
+    node: Node, conn: Connection, asked: Asked, query: Query, first: Sequence[Found] | None
+) -> int | None:
+    """Return the number of matches, where it is asked for; of included rows none counts."""
+    if query.count and query.total is Total.NONE:
         return None
-    codes, categories, dates, updated = [], [], [], []
-    for each in query.filters:
-        if isinstance(each, TokenFilter) and each.name in {"code", "category", "status"}:
-            tokens = tuple((value.system, value.code) for value in each.values)
-            if each.name == "code":
-                codes.append(tokens)
-            elif each.name == "category":
-                categories.append(tokens)
-            elif not any(code == "final" for _system, code in tokens):
-                return None
-        elif isinstance(each, DateFilter) and each.name == "date":
-            dates.append(each.values)
-        elif isinstance(each, UpdatedFilter):
-            updated.append(each.values)
-        elif not (isinstance(each, ReferenceFilter) and each.is_patient):
-            return None
-    return Filter(tuple(codes), tuple(categories), tuple(dates), tuple(updated))
+    if first is not None and 0 < len(first) <= query.count:
+        return len(first)
+    if query.type != AUDIT_TYPE and not has_readings(node, conn, asked, query):
+        return node.record.count(conn, query, asked.scope)
+    total = 0
+    after: Place | None = None
+    plain = replace(query, sort=())
+    while rows := _page(node, conn, asked, plain, after=after, limit=_COUNTED_AT_ONCE):
+        total += len(rows)
+        after = rows[-1][1]
+    return total
 
 
-def _scope(node: Node, conn: Connection, session: Session, query: Query) -> list[CompartmentId]:
-    """Return the compartments to look in: one for a patient's search, else all the session may know."""
-    if query.patient is not None:
-        cid = node.record.compartment_of(conn, query.patient)
-        return [NOWHERE if cid is None else cid]
-    if query.type == "Patient" and (named := _one_id(query)) is not None:
-        cid = node.record.compartment_of(conn, named)
-        return [NOWHERE if cid is None else cid]
-    if session.for_subject is not None:
-        cid = node.record.compartment_of(conn, session.for_subject)
-        found = [] if cid is None else [cid]
-    else:
-        found = [
-            CompartmentId(cid) for cid in node.directives.compartments_for(conn, session.grantees)
-        ]
-    if is_directory_type(query.type):
-        found.append(DIRECTORY)
-    return found or [NOWHERE]
+def _page(
+    node: Node, conn: Connection, asked: Asked, query: Query, *, after: Place | None, limit: int
+) -> list[Found]:
+    if query.type == AUDIT_TYPE:
+        audit = find_audit(node, conn, asked.scope.accesses, query, after=_time(after), limit=limit)
+        return [(row, (row.ts, row.key)) for row in audit]
+    if query.sort and (not is_in_sql(query.sort) or has_readings(node, conn, asked, query)):
+        return _sorted(node, conn, asked, query, after=after, limit=limit)
+    if query.sort and asked.scope.crowd is not None:
+        _refuse_many(node.record.count(conn, query, asked.scope, most=MOST_SORTED + 1))
+    found = node.record.find(conn, query, asked.scope, after=after, limit=limit)
+    stored = [(shown_of(row), place) for row, place in found]
+    if query.sort:
+        return stored
+    rendered = find_readings(node, conn, asked, query, after=_time(after), limit=limit)
+    return list(merge(stored, rendered, key=_newest_first))[:limit] if rendered else stored
 
 
-def _one_id(query: Query) -> str | None:
-    for each in query.filters:
-        if isinstance(each, IdFilter) and len(each.ids) == 1:
-            return each.ids[0]
-    return None
+def _sorted(
+    node: Node, conn: Connection, asked: Asked, query: Query, *, after: Place | None, limit: int
+) -> list[Found]:
+    """Open all matches, and sort them by what is in them."""
+    plain = replace(query, sort=())
+    found = _page(node, conn, asked, plain, after=None, limit=MOST_SORTED + 1)
+    _refuse_many(len(found))
+    order = order_key(query.sort)
+    placed = [
+        (
+            row,
+            (
+                *place_of(
+                    query.sort,
+                    row.type,
+                    parse_json(row.body, max_bytes=len(row.body)),
+                    row.updated,
+                ),
+                *place,
+            ),
+        )
+        for row, place in found
+    ]
+    placed.sort(key=lambda each: order(each[1]))
+    if after is not None:
+        last = order(after)
+        placed = [each for each in placed if last < order(each[1])]
+    return placed[:limit]
+
+
+def _refuse_many(count: int) -> None:
+    if count > MOST_SORTED:
+        raise MalformedInputError(
+            "too-costly", f"more than {MOST_SORTED} matches to be sorted", where="_sort",
+            hint="narrow the search down, or leave _sort out",
+        )  # fmt: skip
+
+
+def _time(after: Place | None) -> tuple[int, int] | None:
+    if after is None:
+        return None
+    ts, key = after[-2:]
+    return int(ts or 0), int(key or 0)
+
+
+def _newest_first(found: Found) -> tuple[int, int]:
+    row = found[0]
+    return -row.ts, -row.key
