@@ -33,6 +33,7 @@ _WORDS = frozenset({"begin", "commit", "rollback", "savepoint", "release"})
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server died between two messages
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
@@ -216,7 +217,7 @@ class PostgresConnection:
         except _LOST as error:
             conn, self._conn = self._conn, None
             if conn is not None:
-                conn.terminate()
+                self._thread.call(lambda: _terminate(conn))
             raise _LostError(
                 "database", "the database server cannot be reached",
                 hint=f"is it running? ({type(error).__name__})",
@@ -294,6 +295,10 @@ def _array(type_name: str, column: Sequence[Any]) -> Sequence[Any]:
     if type_name != "int8":
         return column
     return [None if value is None else int(value) for value in column]
+
+
+async def _terminate(conn: Any) -> None:  # noqa: ANN401 - asyncpg types nothing here
+    conn.terminate()
 
 
 async def _close(conn: Any) -> None:  # noqa: ANN401 - asyncpg types nothing here
