@@ -144,7 +144,8 @@ def test_a_record_moves_without_loss(
     log.info("a second import is refused, and changes nothing")
     again = run("import", archive, data=other.data)
     assert again.code in {1, 2}
-    assert other.operate("fsck") == {"ok": True, "problems": []}
+    found = other.operate("fsck")
+    assert found == {"ok": True, "problems": []}, found
     assert node.operate("fsck") == {"ok": True, "problems": []}
 
 

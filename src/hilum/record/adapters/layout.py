@@ -46,7 +46,7 @@ create table if not exists i_dat(cid integer not null, p integer not null, lo in
 
 SCHEMA_2 = """
 create table if not exists i_str(cid integer not null, p integer not null, starts blob not null,
-  exact integer not null, grams blob not null, rid integer not null,
+  exact integer not null, rid integer not null, grams blob not null,
   primary key(cid, p, starts, exact, rid)) without rowid;
 create table if not exists i_qty(cid integer not null, p integer not null, sys integer not null,
   code integer not null, lo real not null, hi real not null, rid integer not null,

@@ -32,7 +32,8 @@ _COLUMNS = INDEXES | POPULATION
 def _sql(verb: str, table: str) -> str:
     columns = _COLUMNS[table]
     if verb == "insert":
-        return f"insert into {table} values({', '.join('?' * len(columns))})"
+        # by name: what is no key stands last in the table, or SQLite 3.40's own check finds NULLs there
+        return f"insert into {table}({', '.join(columns)}) values({', '.join('?' * len(columns))})"
     return f"delete from {table} where " + " and ".join(f"{c} = ?" for c in columns)  # noqa: S608 - constant names
 
 
