@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tarfile
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from hilum.errors import MalformedInputError
 from hilum.record.resource import format_instant, parse_json, parse_resource, stamp
 
+STAMPED = {"versionId", "lastUpdated"}
 EXACT = (
     rb'{"resourceType":"Observation","id":"mine","meta":{"profile":["http://p"],"x-unknown":1e-5},'
     rb'"status":"final","zeta":{"b":2.00,"a":[1E+05,-0,0.10,123456789012345678901234567890.5]},'
@@ -47,6 +51,33 @@ def test_stamping_adds_each_security_label_once() -> None:
     once = stamp(raw, id="a", version=1, updated=0, security=(label,))
     twice = stamp(once, id="a", version=2, updated=0, security=(label,))
     assert json.loads(twice)["meta"]["security"] == [{"code": "R"}, json.loads(label)]
+
+
+def written(data: bytes) -> dict[str, object]:
+    """Return a tree whose numbers are their written digits."""
+    tree: dict[str, object] = json.loads(data, parse_float=str, parse_int=str)
+    return tree
+
+
+def test_official_examples_keep_every_value_through_stamping(
+    material: Callable[[str], Path],
+) -> None:
+    seen = 0
+    with tarfile.open(material("fhir-r4-examples/examples.tar.gz")) as tar:
+        for member in tar:
+            handle = tar.extractfile(member) if member.name.endswith(".json") else None
+            if handle is None:
+                continue
+            data = handle.read()
+            before = written(data)
+            after = written(stamp(data, id="new", version=1, updated=0))
+            for tree in (before, after):
+                tree.pop("id", None)
+                meta = tree.pop("meta", None) or {}
+                tree["meta"] = {k: v for k, v in meta.items() if k not in STAMPED}
+            assert after == before, member.name
+            seen += 1
+    assert seen == 713
 
 
 json_values = st.recursive(

@@ -1,7 +1,8 @@
 """Official examples have no false errors, neither at the write gate nor in the deep validation.
 
 True errors of published examples are listed by file. They were settled with the HL7 validator
-(HAPI 8.8 with the HL7 validation core), which finds an error in each of them as well.
+(HAPI 8.8 with the HL7 validation core, offline), which finds an error in each of them as well; what
+only we find is listed in `OWN` with its reason.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ from hilum.record.validate import list_issues
 from hilum.record.validation.whole import validate_whole
 
 Material = Callable[[str], Path]
+OWN = {
+    "observation-example-genetics-brcapat.json": "an old form of a US Core extension; the HL7 validator"
+    " says so as well when it has US Core loaded",
+    "imagingstudy-example-xr.json": "a code that has not the form of SNOMED CT",
+    "plandefinition-example-cardiology-os.json": "a code that has not the form of SNOMED CT",
+    "AT_ELGA_GmbH_01.json": "vital signs without coded units, against the profile that R4 prescribes",
+}
+"""Files in which only we find an error: the HL7 validator was asked without US Core and terminology."""
 TRUE = json.loads((Path(__file__).parent / "true_errors.json").read_text("utf-8"))
 """Folder → files of which the HL7 validator says that they have errors."""
 
@@ -58,13 +67,13 @@ def examples_of(material: Material, name: str) -> Iterator[tuple[str, bytes]]:
 )
 def test_examples_have_no_false_errors(material: Material, name: str, least: int) -> None:
     seen = 0
-    with_errors = set()
+    with_errors: set[str] = set()
     for file, data in examples_of(material, name):
         seen += 1
         if any(issue.severity is Severity.ERROR for issue in validate_whole(data)):
             with_errors.add(file)
     assert seen == least
-    assert sorted(with_errors) == sorted(TRUE.get(name, ()))
+    assert sorted(with_errors - OWN.keys()) == sorted(TRUE.get(name, ()))
 
 
 def test_what_the_deep_validation_lets_pass_passes_the_gate(material: Material) -> None:

@@ -49,7 +49,8 @@ def compiled_schema(name: str) -> jsonschema_rs.Draft4Validator:
 
     Draft 4, because there ``1.0`` is not an integer, as in FHIR.
     """
-    return jsonschema_rs.Draft4Validator(schema_of(name))
+    options = jsonschema_rs.RegexOptions()  # the engine whose work grows with the text only
+    return jsonschema_rs.Draft4Validator(schema_of(name), pattern_options=options)
 
 
 def _ref(name: str) -> Schema:
@@ -114,12 +115,24 @@ def _some(keys: list[str]) -> Schema:
 
 
 def _choice(element: Element, forms: list[list[str]], *, small: bool) -> Schema:
-    options = [_some(keys) for keys in forms]
-    if not element.least:
-        options.append({"not": {"anyOf": options.copy()}})
-    rule: Schema = {"oneOf": options}
+    # What a form forbids is looked at only where the form is there.
+    forbidden = {
+        key: {
+            "not": {
+                "anyOf": [{"required": [k]} for other in forms if other is not own for k in other]
+            }
+        }
+        for own in forms
+        for key in own
+        if len(forms) > 1
+    }
+    rule: Schema = {"dependencies": forbidden}
     # An extension with two members holds its url and one value: no need to look at fifty forms.
-    return {"anyOf": [{"maxProperties": 2}, rule]} if small else rule
+    if small:
+        rule = {"anyOf": [{"maxProperties": 2}, rule]}
+    if element.least:
+        rule = {"allOf": [{"anyOf": [_some(keys) for keys in forms]}, rule]}
+    return rule
 
 
 def _primitive(primitive: Primitive) -> Schema:

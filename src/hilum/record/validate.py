@@ -20,6 +20,10 @@ from hilum.record.types import is_resource_type
 __all__ = ["Unknown", "is_sound", "list_issues", "parameter_resources", "validate"]
 
 
+_HOLDERS = frozenset({"Bundle", "Parameters"})
+"""Types that hold resources elsewhere than in ``contained``."""
+
+
 class Unknown(Enum):
     """What to do with elements that R4 does not define."""
 
@@ -64,6 +68,8 @@ def is_sound(tree: Tree) -> bool:
     """Tell whether a resource of a known type has no structural issue at all."""
     if not compiled_schema(tree["resourceType"]).is_valid(tree):
         return False
+    if "contained" not in tree and tree["resourceType"] not in _HOLDERS:
+        return True
     return all(_is_sound_inside(inner) for inner in _inner(tree))
 
 

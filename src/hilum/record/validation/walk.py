@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hilum.record.resource import Tree
-from hilum.record.validation.bindings import check_binding, check_coding, check_unit
+from hilum.record.validation.bindings import check_binding, check_coding
 from hilum.record.validation.extensions import check_extension
 from hilum.record.validation.invariants import Judge
 from hilum.record.validation.links import check_canonical, check_reference
@@ -30,6 +30,7 @@ Conform = Callable[[Frame, str], None]
 """Called with a frame and the url of a profile that it must conform to."""
 
 _OTHER_VERSION = re.compile(r"http://hl7\.org/fhir/[0-9]\.[0-9]/StructureDefinition/extension-")
+_CODED = ("Coding", "Quantity", "Age", "Count", "Distance", "Duration")
 _URIS = frozenset({"oid", "uri", "url", "uuid"})
 _TEXTS = frozenset({"markdown", "string"})
 
@@ -65,14 +66,10 @@ class Walk:
         self.judge = Judge(scope, environment, findings)
         self._looks: Mapping[str, Callable[[Frame], None]] = {
             "Attachment": lambda at: check_attachment(at.node, at.where, findings),
-            "Coding": lambda at: check_coding(at.node, at.where, findings),
             "Extension": lambda at: check_extension(at, environment, findings, conform),
             "Identifier": lambda at: check_identifier(at.node, at.where, findings),
             "Narrative": lambda at: check_narrative(at, scope, findings),
-            **dict.fromkeys(
-                ("Quantity", "Age", "Count", "Distance", "Duration"),
-                lambda at: check_unit(at.node, at.where, findings),
-            ),
+            **dict.fromkeys(_CODED, lambda at: check_coding(at.node, at.where, findings)),
             "Reference": lambda at: check_reference(at, scope, environment, findings),
         }
 
