@@ -97,6 +97,8 @@ def _of_coding(value_set: str, coding: Any) -> bool | None:  # noqa: ANN401 - a 
     if not isinstance(coding, dict):
         return None
     system, code = coding.get("system"), coding.get("code")
-    if not isinstance(code, str) or not isinstance(system, str):
+    if not isinstance(code, str):
         return None
+    if not isinstance(system, str):  # a code of no system is a code of no value set
+        return False if is_known_value_set(value_set) else None
     return is_in(value_set, system, code)

@@ -66,6 +66,11 @@ class Conformer:
             inner.check(spot, node)
         return True
 
+    def within(self, spot: Spot) -> Conformer:
+        """Return a conformer for a resource inside this one."""
+        scope = self.scope.into(spot.value)
+        return Conformer(scope, self.environment, self._findings, busy=self._busy)
+
     def conforms(self, spot: Spot, url: str, scope: Scope | None = None) -> bool | None:
         """Tell whether an element conforms to a profile; None when the profile is not known.
 
@@ -110,14 +115,15 @@ class Conformer:
         if child.slices and child.slicing is not None:
             self._slicer.check(items, child, place)
 
-    def check_count(self, count: int, node: Node, place: str) -> None:
-        """Check how often an element or slice is there."""
+    def check_count(self, count: int, node: Node, place: str, slice_name: str = "") -> None:
+        """Check how often an element or one of its slices is there."""
+        what = f"slice {slice_name}: " if slice_name else ""
         if count < node.least:
-            why = f"the profile demands {node.least}" if node.least > 1 else "is required"
-            self._findings.error("required", place, f"{why} in this profile")
+            why = f"{node.least} are required" if node.least > 1 else "is required"
+            self._findings.error("required", place, f"{what}{why} in this profile")
         if node.most is not None and count > node.most:
-            why = f"at most {node.most}" if node.most else "is not"
-            self._findings.error("structure", place, f"{why} allowed in this profile")
+            why = f"at most {node.most} allowed" if node.most else "is not allowed"
+            self._findings.error("structure", place, f"{what}{why} in this profile")
 
     def refuse(self, place: str, why: str) -> None:
         """Take down that an element does not fit the profile's structure."""
@@ -139,7 +145,7 @@ class Conformer:
     def _check_profiles(self, spot: Spot, profiles: list[str]) -> None:
         scope = self.scope.into(spot.value) if spot.is_resource else self.scope
         if len(profiles) == 1:
-            other = Conformer(scope, self.environment, self._findings, busy=self._busy)
+            other = self.within(spot) if spot.is_resource else self
             other.check_profile(spot, profiles[0])
         elif not any(self.conforms(spot, url, scope) is not False for url in profiles):
             self.refuse(spot.place, "conforms to none of the profiles that are allowed")

@@ -45,7 +45,17 @@ class Slicer:
             elif node.slicing is not None and node.slicing.rules == "closed":
                 self._conformer.refuse(item.place, "belongs to none of the slices of the profile")
         for name, count in counts.items():
-            self._conformer.check_count(count, node.slices[name], f"{place}:{name}")
+            self._conformer.check_count(count, node.slices[name], place, name)
+            if not count and node.slices[name].least:
+                self._explain(items, node.slices[name])
+
+    def _explain(self, items: list[Spot], missing: Node) -> None:
+        """Say why resources that could be in a missing slice, by their type, do not conform to it."""
+        for item in items:
+            inner = spots_of(item, "resource") if "resource" in missing.children else []
+            for url in _profiles(missing.children["resource"]) if inner else ():
+                if type_of_target(url) == inner[0].type:
+                    self._conformer.within(inner[0]).check_profile(inner[0], url)
 
     def _slice_of(self, item: Spot, node: Node) -> str | None:
         slicing = node.slicing
