@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from hilum.record.access import Access, Action, Window
 from hilum.record.adapters.sqlite import SCHEMA, SqliteRecord
 from hilum.record.change import Create
 from hilum.record.resource import parse_resource
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 EVERYTHING = Action(127)
 

@@ -64,7 +64,8 @@ def ask_scope(node: Node, conn: Connection, session: Session, query: Query) -> A
     _decision, directory = ask(node, conn, session, DIRECTORY, SEARCH, now)
     cids = _records(node, conn, session, query)
     if cids is None:
-        crowd = node.gatekeeper.crowd(conn, session, SEARCH, now)
+        together = node.record.knows_crowds(conn)
+        crowd = node.gatekeeper.crowd(conn, session, SEARCH, now) if together else None
         if crowd is not None:
             accesses = (directory,) if is_directory_type(query.type) else ()
             decisions = ((NOWHERE, Decision(Outcome.PERMIT, None, (), frozenset())),)

@@ -75,6 +75,7 @@ class Conditions:
         self._keyed = keyed
         self._strings = strings
         self.sight = sight
+        self._sets: list[Statement] = []
         self._adders: dict[type, Callable[[Statement, Any, Home], None]] = {
             TokenFilter: self._tokens,
             OfTypeFilter: self._of_type,
@@ -105,6 +106,24 @@ class Conditions:
     def add(self, statement: Statement, item: Filter, home: Home) -> None:
         """Append the condition of one filter."""
         self._adders[type(item)](statement, item, home)
+
+    def set_of(self, statement: Statement) -> str:
+        """Return a name under which the rest of the statement finds the rows of a select.
+
+        Parsers of SQL bear few nested brackets: what a chain goes through stands beside, not inside.
+        """
+        self._sets.append(statement)
+        return f"s{len(self._sets)}"
+
+    def whole(self, statement: Statement) -> Statement:
+        """Return a statement with the sets that it names before it."""
+        if not self._sets:
+            return statement
+        found = Statement()
+        for number, each in enumerate(self._sets, start=1):
+            found.add(f"{'with' if number == 1 else ','} s{number} as ({each.text})", *each.values)
+        found.add(statement.text, *statement.values)
+        return found
 
     # -- rows of an index table ----------------------------------------------------------------------
 

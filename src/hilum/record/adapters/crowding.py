@@ -15,6 +15,7 @@ from hilum.record.adapters.linking import DIRECTORY
 from hilum.record.adapters.sight import Home
 from hilum.record.adapters.statement import Statement, marks
 from hilum.record.dates import DateValue, Prefix
+from hilum.record.parameters import Kind, parameters_of
 from hilum.record.population import population_of
 from hilum.record.query_tree import (
     Branch,
@@ -69,7 +70,8 @@ def crowd_driver(
     runs = [
         found
         for item in query.filters
-        if _number(item) in population_of(query.type)
+        if _is_plain(item)
+        and _number(item) in population_of(query.type)
         and (found := ordered_driver(item, conditions, home)) is not None
     ]
     return min(runs, key=lambda run: run[0])[1] if runs else None
@@ -95,7 +97,7 @@ def _rows(item: Filter, conditions: Conditions, cid: int | None) -> Statement | 
         conditions: the hashes.
         cid: in this compartment only; None = in all.
     """
-    if cid is None and not _is_shared(_number(item)):
+    if not _is_plain(item) or (cid is None and not _is_shared(_number(item))):
         return None
     found = Statement()
     if isinstance(item, TokenFilter):
@@ -123,6 +125,24 @@ def _rows(item: Filter, conditions: Conditions, cid: int | None) -> Statement | 
     else:
         return None
     return found
+
+
+_KINDS: dict[type, Kind] = {
+    TokenFilter: Kind.TOKEN,
+    ReferenceFilter: Kind.REFERENCE,
+    StringFilter: Kind.STRING,
+    DateFilter: Kind.DATE,
+}
+
+
+def _is_plain(item: Filter) -> bool:
+    """Tell whether a filter asks for the values of its parameter, not for a text or identifier of them."""
+    number = _number(item)
+    if number < 0 or type(item) not in _KINDS:
+        return False
+    known = parameters_of(type_name(number >> _TYPE_BITS))
+    name = str(getattr(item, "name", ""))
+    return name in known and known[name].kind is _KINDS[type(item)]
 
 
 def _is_shared(number: int) -> bool:

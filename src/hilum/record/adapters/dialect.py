@@ -44,15 +44,26 @@ class Functions:
         # a connection serves one thread at a time, and a statement runs in its caller's thread
         self._local = threading.local()
 
-    def attach(self, conn: Connection) -> None:
-        """Give a connection the functions."""
-        if isinstance(conn, sqlite3.Connection):
+    @staticmethod
+    def is_known(conn: Connection) -> bool:
+        """Tell whether an engine can be given the functions."""
+        return isinstance(conn, sqlite3.Connection)
+
+    def _attach(self, conn: Connection) -> None:
+        # a thread has few connections; to make a function anew would forget prepared statements
+        known: list[Connection] = self._local.__dict__.setdefault("known", [])
+        if isinstance(conn, sqlite3.Connection) and not any(each is conn for each in known):
             conn.create_function("permitted", 1, self._permitted)
             conn.create_function("has_part", 3, self._has_part)
+            known[:] = [*known[-3:], conn]
 
     @contextmanager
-    def asking(self, crowd: Crowd | None) -> Iterator[None]:
-        """Let ``permitted`` speak of a crowd in this thread."""
+    def asking(self, conn: Connection, crowd: Crowd | None) -> Iterator[None]:
+        """Let ``permitted`` speak of a crowd, in this thread, on a connection."""
+        if crowd is None:
+            yield
+            return
+        self._attach(conn)
         self._local.crowd = crowd
         try:
             yield

@@ -26,48 +26,50 @@ class _Conditions(Protocol):
 
     def all_of(self, statement: Statement, filters: Iterable[Filter], home: Home) -> None: ...
 
+    def set_of(self, statement: Statement) -> str: ...
+
 
 def add_chain(conditions: _Conditions, statement: Statement, item: ChainFilter, home: Home) -> None:
     """Append that the row points to a visible row of one of the branches."""
-    statement.add("false")
-    for branch in item.branches:
-        for there in _pointed_to(branch, home):
-            statement.add("or")
-            if home.cid is not None:
-                statement.add(
-                    f"{home.alias}.rid in (select t.rid from i_ref t where t.cid = ? and t.p = ?"  # noqa: S608 - constant names
-                    f" and t.ref in (select {there.alias}.inst from",
-                    home.cid, item.parameter,
-                )  # fmt: skip
-                _branch(conditions, statement, branch, there)
-                statement.add("))")
-                continue
-            # each candidate of the row's own compartment, then its exact index row
-            statement.add("exists (select 1 from")
-            _branch(conditions, statement, branch, there)
-            if there.cid is None:
-                statement.add(f"and {there.alias}.cid = {home.alias}.cid")
-            statement.add(
-                f"and exists (select 1 from i_ref t where t.cid = {home.alias}.cid and t.p = ?"  # noqa: S608 - constant names
-                f" and t.ref = {there.alias}.inst and t.ts = {home.alias}.ts"
-                f" and t.rid = {home.alias}.rid))",
-                item.parameter,
-            )
+    places = [(branch, there) for branch in item.branches for there in _pointed_to(branch, home)]
+    for index, (branch, there) in enumerate(places):
+        statement.add("or" if index else "")
+        if home.cid is not None:
+            pointed = _set(conditions, branch, there, "inst")
+            found = Statement()
+            found.add(
+                "select t.rid from i_ref t where t.cid = ? and t.p = ? and t.ref in"  # noqa: S608 - constant names
+                f" (select inst from {pointed})",
+                home.cid, item.parameter,
+            )  # fmt: skip
+            statement.add(f"{home.alias}.rid in (select rid from {conditions.set_of(found)})")  # noqa: S608 - constant names
+            continue
+        # each candidate of the row's own compartment, then its exact index row
+        statement.add("exists (select 1 from")
+        _branch(conditions, statement, branch, there)
+        if there.cid is None:
+            statement.add(f"and {there.alias}.cid = {home.alias}.cid")
+        statement.add(
+            f"and exists (select 1 from i_ref t where t.cid = {home.alias}.cid and t.p = ?"  # noqa: S608 - constant names
+            f" and t.ref = {there.alias}.inst and t.ts = {home.alias}.ts"
+            f" and t.rid = {home.alias}.rid))",
+            item.parameter,
+        )
 
 
 def add_has(conditions: _Conditions, statement: Statement, item: HasFilter, home: Home) -> None:
     """Append that a visible row of the branch points to the row."""
-    statement.add("false")
-    for there in _pointing(conditions.sight, home):
-        statement.add("or")
+    for index, there in enumerate(_pointing(conditions.sight, home)):
+        statement.add("or" if index else "")
         if there.cid is not None and home.cid is not None:
-            statement.add(
-                f"{home.alias}.inst in (select t.ref from i_ref t where t.cid = ? and t.p = ?"  # noqa: S608 - constant names
-                f" and t.rid in (select {there.alias}.rid from",
+            pointing = _set(conditions, item.branch, there, "rid")
+            found = Statement()
+            found.add(
+                "select t.ref from i_ref t where t.cid = ? and t.p = ? and t.rid in"  # noqa: S608 - constant names
+                f" (select rid from {pointing})",
                 there.cid, item.parameter,
             )  # fmt: skip
-            _branch(conditions, statement, item.branch, there)
-            statement.add("))")
+            statement.add(f"{home.alias}.inst in (select ref from {conditions.set_of(found)})")  # noqa: S608 - constant names
             continue
         table, same = "p_ref t where", ""
         if home.cid is None:
@@ -80,6 +82,14 @@ def add_has(conditions: _Conditions, statement: Statement, item: HasFilter, home
             f" and t.ts = {there.alias}.ts and t.rid = {there.alias}.rid))",
             item.parameter,
         )
+
+
+def _set(conditions: _Conditions, branch: Branch, there: Home, column: str) -> str:
+    """Return the name of the set of a branch's rows."""
+    found = Statement()
+    found.add(f"select {there.alias}.{column} from")
+    _branch(conditions, found, branch, there)
+    return conditions.set_of(found)
 
 
 def _pointed_to(branch: Branch, home: Home) -> Iterator[Home]:

@@ -31,9 +31,9 @@ class RecordSearches:
         self._opened = bodies
         self._searcher = Searcher(keyed, strings)
 
-    def attach(self, conn: Connection) -> None:
-        """Give a connection the functions that searches of very many records call."""
-        self._searcher.attach(conn)
+    def knows_crowds(self, conn: Connection) -> bool:
+        """Tell whether very many records can be searched together on a connection."""
+        return self._searcher.knows_crowds(conn)
 
     def run(
         self, conn: Connection, query: Query, scope: Scope | Sequence[Access],

@@ -38,9 +38,9 @@ class Searcher:
         self._strings = strings
         self._functions = Functions(strings)
 
-    def attach(self, conn: Connection) -> None:
-        """Give a connection what statements about a crowd call."""
-        self._functions.attach(conn)
+    def knows_crowds(self, conn: Connection) -> bool:
+        """Tell whether statements about a crowd run on a connection."""
+        return self._functions.is_known(conn)
 
     def find(
         self, conn: Connection, query: Query, scope: Scope,
@@ -60,7 +60,7 @@ class Searcher:
         parts = self._parts(scope)
         for sight, home in parts:
             conditions = Conditions(self._keyed, self._strings, sight)
-            with self._functions.asking(sight.crowd):
+            with self._functions.asking(conn, sight.crowd):
                 driver = self._driver(conn, query, conditions, home)
                 statement = search_in(query, conditions, home, driver, after=after, limit=limit)
                 rows = conn.execute(statement.text, statement.values).fetchall()
@@ -77,7 +77,7 @@ class Searcher:
         for sight, home in self._parts(scope):
             conditions = Conditions(self._keyed, self._strings, sight)
             left = None if most is None else most - total
-            with self._functions.asking(sight.crowd):
+            with self._functions.asking(conn, sight.crowd):
                 driver = self._driver(conn, query, conditions, home)
                 statement = count_in(query, conditions, home, driver, most=left)
                 total += conn.execute(statement.text, statement.values).fetchone()[0]

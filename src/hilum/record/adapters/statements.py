@@ -55,7 +55,7 @@ def search_in(
         add_after(statement, keys, time, after)
     add_order(statement, keys, time)
     statement.add("limit ?", limit)
-    return statement
+    return conditions.whole(statement)
 
 
 def count_in(
@@ -77,7 +77,7 @@ def count_in(
     if most is not None:
         statement.add("limit ?", most)
     statement.add(") n")
-    return statement
+    return conditions.whole(statement)
 
 
 def _start(
