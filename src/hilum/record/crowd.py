@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hilum.base.ids import CompartmentId
 from hilum.record.access import Access
@@ -53,7 +53,10 @@ class Crowd:
     def access_to(self, cid: CompartmentId) -> Access | None:
         """Return the access to one compartment, or None."""
         number = self._group_of.get(cid)
-        return None if number is None else replace(self._kinds[number], compartment=cid)
+        if number is None:
+            return None
+        kind = self._kinds[number]
+        return Access(cid, kind.actions, kind.permits, kind.denies)
 
     def groups(self) -> Iterator[tuple[int, Access]]:
         """Yield (number, one access of it) of every group."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hilum.record.adapters.comparing import compare_date, compare_number
+from hilum.record.adapters.composing import add_composites
 from hilum.record.adapters.dialect import HAS_GRAMS, has_part
 from hilum.record.adapters.linking import add_chain, add_has
 from hilum.record.adapters.sight import Home, Sight
@@ -128,7 +129,7 @@ class Conditions:
     # -- rows of an index table ----------------------------------------------------------------------
 
     @staticmethod
-    def _rows(statement: Statement, table: str, parameter: int, home: Home) -> None:
+    def rows(statement: Statement, table: str, parameter: int, home: Home) -> None:
         """Open ``… in (select …``; the caller adds ``and`` conditions and closes."""
         if home.cid is not None:
             statement.add(
@@ -154,7 +155,7 @@ class Conditions:
         for index, value in enumerate(item.values):
             if index:
                 statement.add("or")
-            self._rows(statement, table, item.parameter, home)
+            self.rows(statement, table, item.parameter, home)
             statement.add("and")
             add(value)
             statement.add(")")
@@ -178,7 +179,7 @@ class Conditions:
         for column, wanted in (("code", codes), ("sys", systems)):
             if wanted:
                 statement.add("or")
-                self._rows(statement, "i_tok", item.parameter, home)
+                self.rows(statement, "i_tok", item.parameter, home)
                 statement.add(f"and t.{column} in ({marks(wanted)})", *wanted)
                 statement.add(")")
 
@@ -319,51 +320,8 @@ class Conditions:
 
         self._each(statement, "i_near", item, home, add)
 
-    # -- composites ----------------------------------------------------------------------------------
-
     def _composites(self, statement: Statement, item: CompositeFilter, home: Home) -> None:
-        for index, alternative in enumerate(item.values):
-            if index:
-                statement.add("or")
-            self._rows(statement, "i_comp", item.parameter, home)
-            for place, options in enumerate(alternative):
-                statement.add("and (")
-                for number, option in enumerate(options):
-                    if number:
-                        statement.add("or")
-                    part = (item.kinds[place], place, item.is_bare[place])
-                    self._component(statement, option, part)
-                statement.add(")")
-            statement.add(")")
-
-    def _component(
-        self,
-        statement: Statement,
-        value: Any,  # noqa: ANN401 - as the kind says
-        part: tuple[Kind, int, bool],
-    ) -> None:
-        kind, place, is_bare = part
-        code, system = ("t.c1", "t.s1") if place == 0 else ("t.c2", "t.s2")
-        match kind:
-            case Kind.TOKEN | Kind.URI:
-                wanted = self.token(value, is_bare=is_bare or kind is Kind.URI)
-                tests = [
-                    (c, w) for c, w in zip((code, system), wanted, strict=True) if w is not None
-                ]
-                statement.add(
-                    " and ".join(f"{column} = ?" for column, _ in tests), *(w for _, w in tests)
-                )
-            case Kind.REFERENCE:
-                statement.add(f"{code} = ? and {system} = 0", self._keyed.reference(value))
-            case Kind.DATE:
-                compare_date(statement, value, _DATES)
-            case Kind.QUANTITY:
-                self.quantity(statement, value, (system, code), ("t.qlo", "t.qhi"))
-            case Kind.NUMBER:
-                ends = ("t.qlo", "t.qhi") if place == 1 else ("t.qlo2", "t.qhi2")
-                compare_number(statement, value, ends)
-            case _:
-                _begins(statement, self._strings.starts(value))
+        add_composites(self, statement, item, home)
 
     # -- columns and logic ---------------------------------------------------------------------------
 
@@ -382,7 +340,7 @@ class Conditions:
         statement.add("not (" if item.is_missing else "(")
         for index, table in enumerate(_TABLES[item.kind]):
             statement.add("or" if index else "")
-            self._rows(statement, table, item.parameter, home)
+            self.rows(statement, table, item.parameter, home)
             statement.add(")")
         statement.add(")")
 
