@@ -35,6 +35,7 @@ SLOW = (
     "record/test_record_expressions.py",
     "record/test_record_gate.py",
     "record/test_record_validation_examples.py",
+    "record/test_record_validation_fuzz.py",
     "verifier/test_verifier_browser.py",
     "verifier/test_verifier_proof.py",
 )

@@ -19,7 +19,6 @@ from hilum.exchange.auditing import AUDIT_TYPE
 from hilum.exchange.reading import look_up
 from hilum.record.outcome import Issue, Severity, issue_of, outcome
 from hilum.record.resource import Tree, parse_resource
-from hilum.record.validation.whole import validate_whole
 
 if TYPE_CHECKING:
     from hilum.exchange.node import Node
@@ -102,6 +101,8 @@ _REFUSED = frozenset({"bad-argument", "bad-type", "bad-coding", "too-large", "cu
 
 
 async def _judged(kind: str, own_id: str | None, asked: _Asked) -> Response:
+    from hilum.record.validation.whole import validate_whole  # noqa: PLC0415 - large, rarely asked
+
     tree = asked.tree or {}
     issues = []
     if tree.get("resourceType") != kind:

@@ -12,7 +12,7 @@ from typing import Any
 from hilum.record.resource import Tree
 from hilum.record.types import is_resource_type
 from hilum.record.validation.model import Findings
-from hilum.record.validation.scope import Scope
+from hilum.record.validation.scope import Contained, Entries, Scope
 
 __all__ = ["check_bundle", "entries_of", "scope_of_entry"]
 
@@ -21,23 +21,20 @@ _WITHOUT_URLS = frozenset({"transaction", "batch", "transaction-response", "batc
 _ONCE = frozenset({"self", "first", "previous", "prev", "next", "last"})
 
 
-def entries_of(bundle: Tree) -> dict[str, list[Tree]]:
-    """Return the resources of a bundle by their full url."""
-    found: dict[str, list[Tree]] = {}
-    for entry in bundle.get("entry", ()):
-        url, resource = entry.get("fullUrl"), entry.get("resource")
-        if isinstance(url, str) and isinstance(resource, dict):
-            found.setdefault(url, []).append(resource)
-    return found
+def entries_of(bundle: Tree) -> Entries:
+    """Return the resources of a bundle that have a full url."""
+    return Entries(
+        (entry["fullUrl"], entry["resource"])
+        for entry in bundle.get("entry", ())
+        if isinstance(entry.get("fullUrl"), str) and isinstance(entry.get("resource"), dict)
+    )
 
 
-def scope_of_entry(
-    bundle: Tree, entry: Tree, entries: dict[str, list[Tree]], resource: Tree
-) -> Scope:
+def scope_of_entry(bundle: Tree, entry: Tree, entries: Entries, resource: Tree) -> Scope:
     """Return the scope of the resource of an entry."""
     url = entry.get("fullUrl")
     full_url = url if isinstance(url, str) else ""
-    return Scope(resource, resource, entries, full_url, str(bundle.get("type", "")))
+    return Scope(resource, Contained(resource), entries, full_url, str(bundle.get("type", "")))
 
 
 def check_bundle(bundle: Tree, place: str, findings: Findings) -> None:
@@ -186,7 +183,7 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401
 
 
 def _check_reached(
-    bundle: Tree, by_url: dict[str, list[Tree]], place: str, head: str, findings: Findings
+    bundle: Tree, by_url: Entries, place: str, head: str, findings: Findings
 ) -> None:
     """Check that every entry hangs together with the first one, whichever way the links run."""
     entries = bundle["entry"]

@@ -118,7 +118,7 @@ class Frame:
 
 
 # Told without FHIRPath, by the same rule: ele-1 by the structure, the others by the walk.
-_ELSEWHERE = frozenset({"dom-3", "ele-1", "ext-1", "txt-1", "txt-2"})
+_ELSEWHERE = frozenset({"dom-3", "ele-1", "ext-1", "ref-1", "txt-1", "txt-2"})
 
 # Types whose every value has a rule of its own: these are looked at one by one.
 _WATCHED = frozenset(

@@ -2,12 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hilum.record.resource import Tree
 
-__all__ = ["Scope"]
+__all__ = ["Contained", "Entries", "Scope"]
+
+
+class Entries:
+    """The resources of a bundle, found by what references say.
+
+    Args:
+        pairs: full urls and resources.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, Tree]] = ()) -> None:
+        self.by_url: dict[str, list[Tree]] = {}
+        for url, resource in pairs:
+            self.by_url.setdefault(url, []).append(resource)
+
+    @cached_property
+    def names(self) -> frozenset[tuple[object, object]]:
+        """The (type, id) of every entry."""
+        found = [each for trees in self.by_url.values() for each in trees]
+        return frozenset((each.get("resourceType"), each.get("id")) for each in found)
+
+    @cached_property
+    def urls(self) -> dict[int, str]:
+        """The full url of every resource, by its identity in memory."""
+        return {id(each): url for url, trees in self.by_url.items() for each in trees}
+
+
+class Contained:
+    """The contained resources of a resource, found by their id.
+
+    Args:
+        holder: the resource that contains them.
+    """
+
+    def __init__(self, holder: Tree) -> None:
+        self.holder = holder
+
+    @cached_property
+    def by_id(self) -> dict[object, Tree]:
+        """The first contained resource of each id."""
+        found: dict[object, Tree] = {}
+        inner = self.holder.get("contained")
+        for each in inner if isinstance(inner, list) else ():
+            if isinstance(each, dict):
+                found.setdefault(each.get("id"), each)
+        return found
+
+    @cached_property
+    def identities(self) -> frozenset[int]:
+        """The contained resources by their identity in memory."""
+        return frozenset(id(each) for each in self.holder.get("contained", ()))
 
 
 @dataclass(slots=True)
@@ -16,27 +67,31 @@ class Scope:
 
     Attributes:
         tree: the resource.
-        holder: the resource that contains it, itself when it is not contained.
-        entries: full urls of the innermost bundle around it → resources; empty outside of one.
+        inside: what its container contains, or it itself when it is not contained.
+        entries: of the innermost bundle around it; none outside of one.
         full_url: of its bundle entry, or ``""``.
         bundle_type: ``type`` of the innermost bundle around it, or ``""``.
     """
 
     tree: Tree
-    holder: Tree
-    entries: Mapping[str, list[Tree]] = field(default_factory=dict)
+    inside: Contained
+    entries: Entries = field(default_factory=Entries)
     full_url: str = ""
     bundle_type: str = ""
 
+    @classmethod
+    def of(cls, tree: Tree) -> Scope:
+        """Return the scope of a resource that stands alone."""
+        return cls(tree, Contained(tree))
+
+    @property
+    def is_contained(self) -> bool:
+        """True for a contained resource."""
+        return self.tree is not self.inside.holder
+
     def contained(self, own_id: str) -> Tree | None:
-        """Return the contained resource of an id; the holder itself for ``""``."""
-        if not own_id:
-            return self.holder
-        inner = self.holder.get("contained")
-        for each in inner if isinstance(inner, list) else ():
-            if isinstance(each, dict) and each.get("id") == own_id:
-                return each
-        return None
+        """Return the contained resource of an id; the container itself for ``""``."""
+        return self.inside.by_id.get(own_id) if own_id else self.inside.holder
 
     def in_bundle(self, reference: str) -> list[Tree]:
         """Return the entries of the bundle that a reference means.
@@ -46,34 +101,28 @@ class Scope:
 
         Source: HL7 FHIR R4, bundle.html#references.
         """
-        if ":" in reference.partition("/")[0]:
-            return self.entries.get(reference.partition("/_history/")[0], [])
-        base = base_of(self.full_url)
         plain = reference.partition("/_history/")[0]
-        return self.entries.get(f"{base}{plain}", []) if base else []
+        if ":" in plain.partition("/")[0]:
+            return self.entries.by_url.get(plain, [])
+        base = _base_of(self.full_url)
+        return self.entries.by_url.get(f"{base}{plain}", []) if base else []
 
     def into(self, other: Tree) -> Scope:
         """Return the scope of another resource around here: contained, or of the same bundle."""
-        for each in self.holder.get("contained", ()):
-            if each is other:
-                return Scope(other, self.holder, self.entries, self.full_url, self.bundle_type)
-        for url, found in self.entries.items():
-            if any(each is other for each in found):
-                return Scope(other, other, self.entries, url, self.bundle_type)
-        return Scope(other, other)
+        if id(other) in self.inside.identities:
+            return Scope(other, self.inside, self.entries, self.full_url, self.bundle_type)
+        url = self.entries.urls.get(id(other))
+        if url is None:
+            return Scope.of(other)
+        return Scope(other, Contained(other), self.entries, url, self.bundle_type)
 
     def same_name(self, reference: str) -> bool:
         """Tell whether an entry has the type and id of a relative reference, whatever its url."""
         kind, _, own_id = reference.partition("/_history/")[0].rpartition("/")
-        kind = kind.rpartition("/")[2]
-        return any(
-            each.get("resourceType") == kind and each.get("id") == own_id
-            for found in self.entries.values()
-            for each in found
-        )
+        return (kind.rpartition("/")[2], own_id) in self.entries.names
 
 
-def base_of(full_url: str) -> str:
+def _base_of(full_url: str) -> str:
     """Return the base of a RESTful full url with its ``/``, or ``""``."""
     if not full_url.startswith(("http://", "https://")):
         return ""

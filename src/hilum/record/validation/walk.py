@@ -130,7 +130,7 @@ class Walk:
 
     def _sibling(self, frame: Frame, key: str, value: Any) -> None:  # noqa: ANN401
         step = plan_of(frame.type).steps.get(key[1:]) if key.startswith("_") else None
-        if step is None:
+        if step is None or not step.is_primitive:
             return
         texts = frame.node.get(step.key)
         for index, item in enumerate(value) if step.is_list else ((-1, value),):

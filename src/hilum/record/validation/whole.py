@@ -24,7 +24,7 @@ from hilum.record.validation.model import Environment, Findings
 from hilum.record.validation.nodes import Spot, profile_node
 from hilum.record.validation.plans import Frame
 from hilum.record.validation.questionnaires import check_answers, check_questionnaire
-from hilum.record.validation.scope import Scope
+from hilum.record.validation.scope import Entries, Scope
 from hilum.record.validation.values import LONGEST
 from hilum.record.validation.walk import Walk
 
@@ -63,8 +63,8 @@ def validate_whole(
     is_long = not isinstance(resource, bytes) or len(resource) > LONGEST
     root = Frame(None, None, -1, tree, tree["resourceType"])
     whole = _Whole(environment, findings, is_long=is_long)
-    whole.check(Scope(tree, tree), root)
-    whole.conform_all(Scope(tree, tree), root, profiles, unknown=Severity.ERROR)
+    whole.check(Scope.of(tree), root)
+    whole.conform_all(Scope.of(tree), root, profiles, unknown=Severity.ERROR)
     return findings.issues
 
 
@@ -93,7 +93,7 @@ class _Whole:
 
     def check(self, scope: Scope, root: Frame) -> None:
         tree, findings = scope.tree, self._findings
-        entries = entries_of(tree) if root.type == "Bundle" else {}
+        entries = entries_of(tree) if root.type == "Bundle" else Entries()
 
         def inner(frame: Frame) -> None:
             self._check_inner(scope, root, frame, entries)
@@ -108,10 +108,11 @@ class _Whole:
         )  # fmt: skip
         walk.run(root)
         check_element_ids(tree, root.place, findings)
-        if self._environment.with_contained and scope.tree is scope.holder:
+        if self._environment.with_contained and not scope.is_contained:
             check_contained(tree, root.place, findings)
         self._check_kind(scope, root)
-        declared = tree.get("meta", {}).get("profile", ())
+        # an array of primitives may hold nulls, where only a sibling is given
+        declared = [url for url in tree.get("meta", {}).get("profile", ()) if url is not None]
         if self._environment.with_declared:
             self.conform_all(scope, root, declared)
         self.conform_all(scope, root, magic_profiles(tree))
@@ -128,19 +129,17 @@ class _Whole:
         else:
             check_artifact(scope, root.place, findings)
 
-    def _check_inner(
-        self, scope: Scope, root: Frame, frame: Frame, entries: dict[str, list[Tree]]
-    ) -> None:
+    def _check_inner(self, scope: Scope, root: Frame, frame: Frame, entries: Entries) -> None:
         inside = frame.node
         key = frame.step.key if frame.step is not None else ""
         if key == "contained":
             if not self._environment.with_contained:
                 return
-            below = Scope(inside, scope.holder, scope.entries, scope.full_url, scope.bundle_type)
+            below = Scope(inside, scope.inside, scope.entries, scope.full_url, scope.bundle_type)
         elif root.type == "Bundle" and frame.parent is not None and key == "resource":
             below = scope_of_entry(root.node, frame.parent.node, entries, inside)
         else:
-            below = Scope(inside, inside)
+            below = Scope.of(inside)
         self.check(below, frame)
 
     def conform_all(
