@@ -90,6 +90,14 @@ def test_what_is_no_resource_is_said_in_the_outcome(edge: Edge, own: str, body: 
     assert len(issues(reply)) == 1
 
 
+@pytest.mark.parametrize("name", [[], {}, None, 7])
+def test_parameters_without_names_are_judged_as_they_are(
+    edge: Edge, own: str, name: object
+) -> None:
+    body = {"resourceType": "Parameters", "parameter": [{"name": name}, {"name": "mode"}]}
+    assert issues(edge.ask("POST", "/fhir/Parameters/$validate", own, body))
+
+
 def test_type_and_id_must_be_those_of_the_url(edge: Edge, subject: str, own: str) -> None:
     body = observation(subject, id="a")
     assert issues(edge.ask("POST", "/fhir/Condition/$validate", own, body)) == [("invalid", "")]

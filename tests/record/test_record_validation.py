@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hilum.record.outcome import Severity
+from hilum.record.validation.ecl import is_broken_constraint
 from hilum.record.validation.facts import constraint_keys, constraint_of, profile_urls
 from hilum.record.validation.model import Environment
 from hilum.record.validation.nodes import profile_node
@@ -364,3 +365,29 @@ def test_every_invariant_and_profile_compiles() -> None:
     for url in profile_urls():
         assert profile_node(url) is not None
     assert len(profile_urls()) == 531
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<< 73211009 |Diabetes mellitus|",
+        "*",
+        "(<< 404684003 OR < 71388002) MINUS 64572001",
+        "< 404684003: 363698007 = << 39057004, 116676008 = *",
+        "< 404684003: {363698007 = < 39057004, [1..3] 116676008 != 415582006}",
+        "< 373873005: 1142135004 >= #250, 732945000 < #500",
+        "^ 700043003 . 127489000",
+        '< 64572001 {{ term = "heart" }}',
+        "<! 64572001 /* children */",
+    ],
+)
+def test_expression_constraints_are_taken(text: str) -> None:
+    assert not is_broken_constraint(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "234234567 << 234234567", "(< 404684003", "< 404684003)", "<<", "404684003 71388002", "§"],
+)
+def test_what_is_no_expression_constraint_is_found(text: str) -> None:
+    assert is_broken_constraint(text)

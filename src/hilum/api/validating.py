@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ValidateRoutes"]
 
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
+_NAMES = ("resource", "mode", "profile")
 _MODES = frozenset({"", "create", "update", "delete", "profile"})
 _LARGE = 64 * 1024
 """Bodies of more bytes are validated in a thread, so that one does not hold the others up."""
@@ -141,9 +142,9 @@ async def _read(request: Request, receive: Receive) -> _Asked:
 
 def _is_call(tree: Tree) -> bool:
     """Tell whether the body is the operation's own Parameters, not Parameters to be validated."""
-    names = {part.get("name") for part in _parts(tree)}
+    names = [part.get("name") for part in _parts(tree)]
     is_parameters = tree.get("resourceType") == "Parameters"
-    return is_parameters and bool(names) and names <= {"resource", "mode", "profile"}
+    return is_parameters and bool(names) and all(name in _NAMES for name in names)
 
 
 def _parts(tree: Tree) -> list[Tree]:

@@ -10,6 +10,7 @@ from hilum.record.fhirpath import compile_fhirpath
 from hilum.record.resource import Tree
 from hilum.record.tables import tables
 from hilum.record.terminology import is_code
+from hilum.record.validation.ecl import is_broken_constraint
 from hilum.record.validation.model import Findings
 from hilum.record.validation.scope import Scope
 
@@ -18,6 +19,7 @@ __all__ = ["check_artifact"]
 _FHIR = "http://hl7.org/fhir/SearchParameter/"
 _EXPRESSION = "http://hl7.org/fhir/StructureDefinition/cqf-expression"
 _PARAMETER = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter"
+_SNOMED = "http://snomed.info/sct"
 _Check = Callable[[Tree, str, Findings], None]
 
 
@@ -78,6 +80,10 @@ def _check_filter(each: Tree, rule: Tree, place: str, findings: Findings) -> Non
     prop, value, system = each.get("property"), each.get("value"), rule.get("system")
     if prop == "notSelectable" and value is not None and value not in {"true", "false"}:
         findings.error("invalid", place, "the value must be true or false")
+    if system == _SNOMED and prop == "constraint" and isinstance(value, str):
+        if is_broken_constraint(value):
+            findings.error("invalid", place, "the value is no expression constraint of SNOMED CT")
+        return
     is_one = each.get("op") in {"=", "is-a", "descendent-of", "is-not-a", "generalizes"}
     is_code_asked = prop in {"concept", "parent"} and is_one and isinstance(value, str)
     if is_code_asked and is_code(str(system), str(value)) is False:
