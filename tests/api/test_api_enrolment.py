@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from edge import Edge
 
 from hilum.exchange.checking import check
 
-MATERIAL = Path(__file__).resolve().parents[3] / "shared" / "material" / "synthea-r4"
 PATIENT = "urn:uuid:00000000-0000-4000-8000-000000000001"
 
 
@@ -118,10 +118,11 @@ def test_only_a_registrar_enrols(edge: Edge) -> None:
     assert edge.rows() == before
 
 
-def test_whole_synthea_bundle_is_enrolled_and_the_store_stays_sound(edge: Edge, desk: str) -> None:
-    if not MATERIAL.exists():
-        pytest.skip("the shared material is not beside the checkout")
-    bundle = min(MATERIAL.glob("[A-Z]*.json.gz"), key=lambda path: path.stat().st_size)
+def test_whole_synthea_bundle_is_enrolled_and_the_store_stays_sound(
+    edge: Edge, desk: str, material: Callable[[str], Path]
+) -> None:
+    files = material("synthea-r4").glob("[A-Z]*.json.gz")
+    bundle = min(files, key=lambda path: path.stat().st_size)
     sent = json.loads(gzip.decompress(bundle.read_bytes()))
     reply = edge.ask("POST", "/fhir", desk, sent)
     assert reply.status == 200, reply.body[:500]
