@@ -162,6 +162,26 @@ def test_a_compartment_holds_what_points_to_its_owner(edge: Edge, record: tuple[
     assert edge.ask("GET", f"/fhir/Patient/{subject}/Nothing", own).status == 404
 
 
+def test_several_types_are_found_in_one_order_each_once(
+    edge: Edge, record: tuple[str, str]
+) -> None:
+    own, subject = record
+    for url, most in (
+        (f"/fhir/Patient/{subject}/*?_count=4", 14),
+        ("/fhir?_type=Observation,Encounter,Patient&_count=4", 14),
+        ("/fhir?_type=Encounter,Patient", 2),
+        (f"/fhir?_id={subject}", 1),
+        ("/fhir?_type=Observation,Encounter&_sort=-_lastUpdated,_id&_count=5", 13),
+    ):
+        found = pages(edge, own, url)
+        assert len({tree["id"] for tree in found}) == len(found) == most, url
+    counted = edge.ask("GET", "/fhir?_type=Observation,Encounter&_count=0", own).json
+    assert counted["total"] == 13
+    assert edge.ask("GET", "/fhir?_type=Nothing", own).status == 400
+    left = edge.ask("GET", "/fhir?_type=Observation,Encounter&code=x", own).json
+    assert "code" in left["entry"][-1]["resource"]["issue"][0]["diagnostics"]
+
+
 def test_references_to_the_node_itself_are_those_of_the_record(
     edge: Edge, record: tuple[str, str]
 ) -> None:

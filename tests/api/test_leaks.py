@@ -274,6 +274,14 @@ COMPARTMENT_SEARCHES = (
     "Encounter/{encounter}/Encounter",
     "Device/{observation}/Observation",
     "Observation/{observation}/Patient",
+    "Patient/{subject}/*",
+    "Patient/{subject}/*?_total=accurate&_count=1",
+    "Encounter/{encounter}/*?_lastUpdated=ge2000",
+)
+SYSTEM_SEARCHES = (
+    "?_type=Observation,Encounter,Patient&_id={observation},{encounter},{subject}",
+    "?_type=Observation,Consent&_total=accurate",
+    "?_id={encounter}&_revinclude=*",
 )
 PROBES = [
     *(
@@ -307,6 +315,15 @@ PROBES = [
         Probe(Interaction.SEARCH_COMPARTMENT, method, f"/fhir/{search}")
         for search in COMPARTMENT_SEARCHES
         for method in ("GET", "HEAD")
+    ),
+    *(
+        Probe(Interaction.SEARCH_SYSTEM, method, f"/fhir{search}")
+        for search in SYSTEM_SEARCHES
+        for method in ("GET", "HEAD")
+    ),
+    *(
+        Probe(Interaction.SEARCH_SYSTEM, "POST", f"/fhir/_search{search}")
+        for search in SYSTEM_SEARCHES
     ),
     Probe(Interaction.SEARCH, "GET", "/fhir/Observation?patient={subject}&_page=AQAAAEh6tKtQAAAA"),
     Probe(

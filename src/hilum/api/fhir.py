@@ -66,6 +66,7 @@ class FhirRoutes:
             Interaction.BUNDLE: writes.run_bundle,
             Interaction.SEARCH: self._searches.by_url,
             Interaction.SEARCH_BY_POST: self._searches.by_url,
+            Interaction.SEARCH_SYSTEM: self._searches.by_system,
             Interaction.SEARCH_COMPARTMENT: self._searches.by_compartment,
             Interaction.CREATE: writes.create,
             Interaction.READ: reads.read,

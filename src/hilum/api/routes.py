@@ -36,6 +36,7 @@ class Interaction(StrEnum):
     SEARCH = "search"
     SEARCH_BY_POST = "search-by-post"
     SEARCH_COMPARTMENT = "search-compartment"
+    SEARCH_SYSTEM = "search-system"
     CREATE = "create"
     READ = "read"
     UPDATE = "update"
@@ -101,6 +102,18 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "metadata", Interaction.CAPABILITIES, "capabilities", parameters=("mode",)),
     Route("POST", "", Interaction.BUNDLE, "transaction", Body.RESOURCE, (), _PREFERRED),
     Route("GET", "type", Interaction.SEARCH, "search-type", Body.NONE, (SEARCHED,), _PREFERRED),
+    Route(
+        "GET", "", Interaction.SEARCH_SYSTEM, "search-system", Body.NONE, ("_type", SEARCHED),
+        _PREFERRED,
+    ),
+    Route(
+        "POST", "_search", Interaction.SEARCH_SYSTEM, "search-system", Body.FORM,
+        ("_type", SEARCHED), _PREFERRED,
+    ),
+    Route(
+        "GET", "type/id/*", Interaction.SEARCH_COMPARTMENT, "search-compartment", Body.NONE,
+        (SEARCHED,), _PREFERRED,
+    ),
     Route(
         "GET", "type/id/type", Interaction.SEARCH_COMPARTMENT, "search-compartment", Body.NONE,
         (SEARCHED,), _PREFERRED,

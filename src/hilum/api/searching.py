@@ -18,10 +18,12 @@ from hilum.api.wire import (
 )
 from hilum.errors import MalformedInputError
 from hilum.exchange.auditing import AUDIT_PARAMETERS, AUDIT_TYPE
-from hilum.exchange.reading import Answer, find
+from hilum.exchange.reading import Answer, find, find_all
+from hilum.record.compartments import types_of as types_in
 from hilum.record.compartments import within_compartment
 from hilum.record.query import Query, parse_query
 from hilum.record.query_names import name_of_place
+from hilum.record.query_types import parse_queries, types_named
 from hilum.record.types import is_resource_type
 
 if TYPE_CHECKING:
@@ -72,16 +74,30 @@ class SearchRoutes:
         kind = request.path[0]
         strict = is_strict(request)
         query = _understand(kind, _asked(request), strict=strict, base=request.base)
-        return await self._search(request, session, query, kind)
+        return await self._search(request, session, [query], kind)
 
     async def by_compartment(
         self, request: Request, _receive: Receive, session: Session
     ) -> Response:
         """Answer ``GET Patient/id/Observation?…``: what belongs to one compartment of R4."""
         owner, own_id, kind = request.path[:3]
+        if kind == "*":
+            queries = parse_queries(
+                types_in(owner), _asked(request), strict=is_strict(request), base=request.base
+            )
+            queries = [within_compartment(query, owner, own_id) for query in queries]
+            return await self._search(request, session, queries, f"{owner}/{own_id}/*")
         query = _understand(kind, _asked(request), strict=is_strict(request), base=request.base)
         query = within_compartment(query, owner, own_id)
-        return await self._search(request, session, query, f"{owner}/{own_id}/{kind}")
+        return await self._search(request, session, [query], f"{owner}/{own_id}/{kind}")
+
+    async def by_system(self, request: Request, _receive: Receive, session: Session) -> Response:
+        """Answer ``GET ?_type=…``: what is common to several types."""
+        pairs = _asked(request)
+        queries = parse_queries(
+            types_named(pairs), pairs, strict=is_strict(request), base=request.base
+        )
+        return await self._search(request, session, queries, "")
 
     def as_if_nothing(self, request: Request) -> bytes | None:
         """Return the Bundle of a search that finds nothing; None when it names no type.
@@ -99,15 +115,18 @@ class SearchRoutes:
         )  # fmt: skip
 
     async def _search(
-        self, request: Request, session: Session, query: Query, name: str
+        self, request: Request, session: Session, queries: Sequence[Query], name: str
     ) -> Response:
-        node, applied = self._node, query.applied
+        node, query = self._node, queries[0]
+        applied = query.applied
         context = b"|".join((session.token_hash, name.encode(), repr(applied).encode()))
         token = next((value for key, value in request.query if key == PAGE), None)
         after = None
         if token is not None:
             after = read_page(node.paging_key, token, context=context)
-        if _is_short(query):
+        if len(queries) > 1:
+            found = await asyncio.to_thread(find_all, node, session, queries, after=after)
+        elif _is_short(query):
             found = find(node, session, query, after=after)
         else:
             found = await asyncio.to_thread(find, node, session, query, after=after)

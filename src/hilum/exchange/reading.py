@@ -28,7 +28,7 @@ from hilum.exchange.answering import (
 )
 from hilum.exchange.auditing import AUDIT_TYPE, read_audit
 from hilum.exchange.disclosing import Disclosed, draft_receipt
-from hilum.exchange.searching import find
+from hilum.exchange.searching import find, find_all
 from hilum.record.change import Gone, Row
 from hilum.record.query import (
     parse_query,
@@ -47,6 +47,7 @@ __all__ = [
     "Shown",
     "deliver",
     "find",
+    "find_all",
     "look_up",
     "look_up_deletion",
     "look_up_history",

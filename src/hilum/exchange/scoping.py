@@ -58,21 +58,31 @@ class Asked:
         return directory if directory is not None and directory.compartment == cid else None
 
 
-def ask_scope(node: Node, conn: Connection, session: Session, query: Query) -> Asked:
-    """Ask the gate about every record that a search is about."""
+def ask_scope(
+    node: Node, conn: Connection, session: Session, query: Query, *, types: Sequence[str] = ()
+) -> Asked:
+    """Ask the gate about every record that a search is about.
+
+    Args:
+        node: where.
+        conn: a connection.
+        session: who asks.
+        query: what is searched.
+        types: all types that are searched, when they are several.
+    """
     now = node.clock()
+    shared = any(map(is_directory_type, types or (query.type,)))
     _decision, directory = ask(node, conn, session, DIRECTORY, SEARCH, now)
-    cids = _records(node, conn, session, query)
+    cids = _records(node, conn, session, query, shared=shared)
     if cids is None:
         together = node.record.knows_crowds(conn)
         crowd = node.gatekeeper.crowd(conn, session, SEARCH, now) if together else None
         if crowd is not None:
-            accesses = (directory,) if is_directory_type(query.type) else ()
+            accesses = (directory,) if shared else ()
             decisions = ((NOWHERE, Decision(Outcome.PERMIT, None, (), frozenset())),)
             return Asked(Scope(accesses, crowd, directory), decisions, now)
         cids = node.gatekeeper.records(conn, session)
-        if is_directory_type(query.type):
-            cids = [*cids, DIRECTORY]
+        cids = [*cids, DIRECTORY] if shared else cids
     asked = [(cid, *ask(node, conn, session, cid, SEARCH, now)) for cid in cids or [NOWHERE]]
     return Asked(
         Scope(tuple(access for _cid, _decision, access in asked), directory=directory),
@@ -82,7 +92,7 @@ def ask_scope(node: Node, conn: Connection, session: Session, query: Query) -> A
 
 
 def _records(
-    node: Node, conn: Connection, session: Session, query: Query
+    node: Node, conn: Connection, session: Session, query: Query, *, shared: bool
 ) -> list[CompartmentId] | None:
     """Return the compartments that a search names, or the session is bound to; None = all it knows."""
     named = query.patient
@@ -95,7 +105,7 @@ def _records(
         return None
     cid = node.record.compartment_of(conn, session.for_subject)
     found = [] if cid is None else [cid]
-    return [*found, DIRECTORY] if is_directory_type(query.type) else found
+    return [*found, DIRECTORY] if shared else found
 
 
 def _one_id(query: Query) -> str | None:

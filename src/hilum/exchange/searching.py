@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hilum.identity.session import Session
     from hilum.record.access import Access
 
-__all__ = ["MOST_SORTED", "find", "matches", "page"]
+__all__ = ["MOST_SORTED", "find", "find_all", "matches", "page"]
 
 MOST_SORTED = 10_000
 """Most matches that are opened, or looked up one by one, to be sorted."""
@@ -57,6 +57,57 @@ def find(node: Node, session: Session, query: Query, *, after: Place | None) -> 
     notes += left_out(node, conn, asked, query)
     drafts = draft_receipts(node, conn, session, asked, [*shown, *included])
     return Answer(tuple(shown), drafts, following, total, included, notes)
+
+
+def find_all(
+    node: Node, session: Session, queries: Sequence[Query], *, after: Place | None
+) -> Answer:
+    """Return one page of what queries of several types find together, in one order.
+
+    Args:
+        node: where.
+        session: who asks.
+        queries: one per type, equal but for the type.
+        after: place of the last row of the page before, or None.
+
+    Raises:
+        MalformedInputError: too many matches to be sorted.
+    """
+    conn, first = node.conn, queries[0]
+    asked = ask_scope(node, conn, session, first, types=[query.type for query in queries])
+    mask = _types_of(asked)
+    open_ones = [query for query in queries if mask >> query.type_number & 1]
+    found: list[Found] = []
+    for query in open_ones if first.count else ():
+        found += _page(node, conn, asked, query, after=after, limit=first.count + 1)
+    order = order_key(first.sort)
+    found.sort(key=lambda each: order(each[1]))
+    shown = [row for row, _place in found[: first.count]]
+    following = found[first.count - 1][1] if shown and len(found) > first.count else None
+    totals = [_total(node, conn, asked, query, None) for query in open_ones]
+    total = sum(each or 0 for each in totals) if _is_counted(first) else None
+    included, notes = include(node, conn, asked, first, shown) if first.includes else ((), ())
+    drafts = draft_receipts(node, conn, session, asked, [*shown, *included])
+    return Answer(tuple(shown), drafts, following, total, included, notes)
+
+
+def _types_of(asked: Asked) -> int:
+    """Return the mask of the types of which anything may be seen: others need not be looked for."""
+    crowd = asked.scope.crowd
+    accesses = (
+        [*asked.scope.accesses, *(access for _, access in crowd.groups())]
+        if crowd
+        else (asked.scope.accesses)
+    )
+    mask = 0
+    for access in accesses:
+        for window in access.permits:
+            mask |= window.types
+    return mask
+
+
+def _is_counted(query: Query) -> bool:
+    return not query.count or query.total is not Total.NONE
 
 
 def matches(node: Node, session: Session, query: Query, *, conn: Connection) -> tuple[str, ...]:
@@ -100,7 +151,7 @@ def _total(
     node: Node, conn: Connection, asked: Asked, query: Query, first: Sequence[Found] | None
 ) -> int | None:
     """Return the number of matches, where it is asked for; of included rows none counts."""
-    if query.count and query.total is Total.NONE:
+    if not _is_counted(query):
         return None
     if first is not None and 0 < len(first) <= query.count:
         return len(first)
