@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from hilum.errors import MalformedInputError
 from hilum.record.numbers import NumberValue, QuantityValue
@@ -123,6 +124,11 @@ def parse_query(
         MalformedInputError: an unknown type, a malformed value, or (strict) something not
             supported.
     """
+    return _parsed(name, tuple(pairs), strict, base)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(name: str, pairs: tuple[tuple[str, str], ...], strict: bool, base: str) -> Query:
     if not is_resource_type(name):
         raise MalformedInputError("unknown-type", "not a FHIR R4 resource type")
     if len(pairs) > MAX_PAIRS:
