@@ -117,13 +117,15 @@ def assert_nothing(reply: Reply, probe: Probe, names: Names) -> None:
         assert reply.json["total"] == 0, str(probe)
     elif probe.interaction is Interaction.BUNDLE and reply.status == 200:
         kinds = {entry["response"]["status"][:3] for entry in reply.json["entry"]}
-        assert kinds <= {"200", "404", "405", "422"}
+        assert kinds <= {"200", "204", "404", "405", "422"}
         assert all("resource" not in e or "entry" not in e["resource"] for e in reply.json["entry"])
     elif probe.interaction is Interaction.VALIDATE and reply.status == 200:
         assert probe.body, str(probe)  # of what was sent along, and of nothing else
         assert reply.json["resourceType"] == "OperationOutcome"
+    elif probe.interaction is Interaction.CONDITIONAL_DELETE:
+        assert reply.status in {204, 400, 404, 405}, (str(probe), reply)
     else:
-        assert reply.status in {400, 404, 405, 422}, (str(probe), reply)
+        assert reply.status in {400, 404, 405, 415, 422}, (str(probe), reply)
 
 
 def expired_token(edge: Edge, names: Names) -> str:

@@ -7,6 +7,7 @@ into the stores and of receipts written. A route without a probe fails the last 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -64,7 +65,8 @@ class Probe:
         body = self.body.format(**asked) if isinstance(self.body, str) else self.body
         if callable(body):
             body = body(names)
-        return edge.ask(self.method, self.path.format(**asked), token, body, **dict(self.headers))
+        sent = {name: value.format(**asked) for name, value in self.headers}
+        return edge.ask(self.method, self.path.format(**asked), token, body, **sent)
 
 
 # -- bodies ----------------------------------------------------------------------------------------
@@ -151,6 +153,43 @@ def batch(names: Names) -> dict[str, Any]:
         ("DELETE", f"Observation/{names.observation}", None),
         ("DELETE", f"Patient/{names.subject}", None),
     )
+
+
+def json_patch(_names: Names) -> Any:
+    return [{"op": "replace", "path": "/status", "value": "amended"}]
+
+
+def nameless_observation(names: Names) -> dict[str, Any]:
+    return observation(names)
+
+
+def batch_of_patches(names: Names) -> dict[str, Any]:
+    patch = base64.b64encode(json.dumps(json_patch(names)).encode()).decode()
+    binary = {
+        "resourceType": "Binary", "contentType": "application/json-patch+json", "data": patch,
+    }  # fmt: skip
+    return _bundle(
+        "batch",
+        ("PATCH", f"Observation/{names.observation}", binary),
+        ("PATCH", f"Observation?_id={names.observation}", binary),
+        ("GET", f"Observation/{names.observation}/_history", None),
+        ("GET", f"Observation/{names.observation}/_history/1", None),
+        ("GET", f"Observation/{names.reading}/_history", None),
+    )
+
+
+def transaction_of_conditions(names: Names) -> dict[str, Any]:
+    bundle = _bundle("transaction", ("POST", "Observation", observation(names)))
+    bundle["entry"][0]["request"]["ifNoneExist"] = f"patient={names.subject}"
+    return bundle
+
+
+def transaction_that_patches(names: Names) -> dict[str, Any]:
+    return {**batch_of_patches(names), "type": "transaction"}
+
+
+def transaction_that_deletes_what_it_finds(names: Names) -> dict[str, Any]:
+    return _bundle("transaction", ("DELETE", f"Observation?_id={names.observation}", None))
 
 
 def batch_of_conditions(names: Names) -> dict[str, Any]:
@@ -283,6 +322,14 @@ SYSTEM_SEARCHES = (
     "?_type=Observation,Consent&_total=accurate",
     "?_id={encounter}&_revinclude=*",
 )
+CONDITIONS = (
+    "Observation?_id={observation}",
+    "Observation?_id={reading}",
+    "Observation?patient={subject}",
+    "Observation?patient={subject}&_id={observation}",
+    "Observation?encounter=Encounter/{encounter}",
+)
+PATCHES = ("content-type", "application/json-patch+json")
 PROBES = [
     *(
         Probe(Interaction.READ, method, f"/fhir/{name}")
@@ -368,10 +415,53 @@ PROBES = [
         for headers in ((), (("if-match", 'W/"1"'),), (("if-match", 'W/"7"'),))
     ),
     *(
+        Probe(
+            Interaction.CREATE,
+            "POST",
+            "/fhir/Observation",
+            body,
+            (("if-none-exist", "_id={observation}"),),
+        )
+        for body in (observation, invalid_observation)
+    ),
+    *(
+        Probe(Interaction.UPDATE, "PUT", f"/fhir/{name}", body, (("if-none-match", "*"),))
+        for name, body in (
+            ("Observation/{observation}", same_observation),
+            ("Observation/{deleted}", deleted_observation),
+            ("Patient/{subject}", patient),
+        )
+    ),
+    *(
+        Probe(Interaction.CONDITIONAL_UPDATE, "PUT", f"/fhir/{search}", body, headers)
+        for search in CONDITIONS
+        for body in (nameless_observation, same_observation, invalid_observation)
+        for headers in ((), (("if-match", 'W/"1"'),))
+    ),
+    *(
+        Probe(Interaction.PATCH, "PATCH", f"/fhir/{name}", json_patch, (PATCHES, *headers))
+        for name in NAMED
+        for headers in ((), (("if-match", 'W/"1"'),), (("if-match", 'W/"7"'),))
+    ),
+    Probe(Interaction.PATCH, "PATCH", "/fhir/Observation/{observation}", json_patch),
+    *(
+        Probe(Interaction.CONDITIONAL_PATCH, "PATCH", f"/fhir/{search}", json_patch, (PATCHES,))
+        for search in CONDITIONS
+    ),
+    *(
+        Probe(Interaction.CONDITIONAL_DELETE, "DELETE", f"/fhir/{search}", headers=headers)
+        for search in CONDITIONS
+        for headers in ((), (("if-match", 'W/"1"'),))
+    ),
+    *(
         Probe(Interaction.BUNDLE, "POST", "/fhir", body)
         for body in (
             batch,
             batch_of_conditions,
+            batch_of_patches,
+            transaction_of_conditions,
+            transaction_that_patches,
+            transaction_that_deletes_what_it_finds,
             transaction_of_reads,
             transaction_that_creates,
             transaction_that_updates,
@@ -665,6 +755,9 @@ def test_a_reference_to_what_is_hidden_is_taken_like_one_to_nothing(
 ) -> None:
     subject = edge.add_subject()
     own = edge.token(subject=subject)
+    first = observation(Names(subject, *[""] * 7))
+    del first["encounter"]
+    edge.create(own, first)
     replies = []
     for names in (hidden, never):
         body = {
@@ -674,9 +767,13 @@ def test_a_reference_to_what_is_hidden_is_taken_like_one_to_nothing(
     denied, absent = replies
     assert (denied.status, absent.status) == (201, 201)
     assert (denied.calls, denied.receipts) == (absent.calls, absent.receipts)
-    for names in (hidden, never):
+    refused = []
+    for names in (hidden, never, hidden, never):
         body = {**same_observation(names), "subject": {"reference": f"Patient/{subject}"}}
-        assert edge.ask("PUT", f"/fhir/Observation/{names.observation}", own, body).status == 404
+        refused.append(edge.ask("PUT", f"/fhir/Observation/{names.observation}", own, body))
+    assert refused[2].status == refused[3].status == 422
+    assert refused[2].body == refused[3].body
+    assert (refused[2].calls, refused[2].receipts) == (refused[3].calls, refused[3].receipts)
 
 
 def test_a_partial_grant_hides_the_rest_as_if_it_were_not_there(

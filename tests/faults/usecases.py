@@ -230,9 +230,7 @@ def create_refused(node: Node, facts: Facts, ack: Ack) -> None:
 def update(node: Node, facts: Facts, ack: Ack) -> None:
     name = facts["first"]
     body = json.dumps(observation(facts["subject"], 62, id=name)).encode()
-    made = contributing.update(
-        node, session(node, facts["own"]), "Observation", name, body, if_match=None
-    )
+    made = contributing.update(node, session(node, facts["own"]), "Observation", name, body)
     ack(kind="resource", type="Observation", id=name, ver=made.ver, sha=digest(made.body))
     ack(kind="receipts", more=1)
 

@@ -55,7 +55,7 @@ def test_things_are_done_in_the_order_of_the_specification() -> None:
     assert [(o.entry.method, o.entry.index) for o in operations] == [
         ("DELETE", 3), ("POST", 2), ("POST", 4), ("PUT", 1), ("GET", 0), ("GET", 5),
     ]  # fmt: skip
-    assert [o.id for o in operations] == ["d", "n2", "n4", "p", None, "g"]
+    assert [o.id for o in operations] == ["d", "n2", "n4", "p", None, None]
     assert operations[4].query == "_id=1"
 
 

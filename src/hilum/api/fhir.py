@@ -61,7 +61,8 @@ class FhirRoutes:
         self._searches = SearchRoutes(node)
         self._capability: dict[str, bytes] = {}
         operations, exports, metas = OperationRoutes(node), ExportRoutes(node), MetaRoutes(node)
-        reads, histories, writes = ReadRoutes(node), HistoryRoutes(node), WriteRoutes(node)
+        reads, histories = ReadRoutes(node), HistoryRoutes(node)
+        writes = WriteRoutes(node, self._read_inside)
         self._acts: dict[Interaction, _Act] = {
             Interaction.BUNDLE: writes.run_bundle,
             Interaction.SEARCH: self._searches.by_url,
@@ -71,7 +72,11 @@ class FhirRoutes:
             Interaction.CREATE: writes.create,
             Interaction.READ: reads.read,
             Interaction.UPDATE: writes.update,
+            Interaction.CONDITIONAL_UPDATE: writes.update_where,
+            Interaction.PATCH: writes.patch,
+            Interaction.CONDITIONAL_PATCH: writes.patch_where,
             Interaction.DELETE: writes.delete,
+            Interaction.CONDITIONAL_DELETE: writes.delete_where,
             Interaction.HISTORY: histories.of_instance,
             Interaction.VREAD: reads.read_version,
             Interaction.EVERYTHING: operations.everything,
@@ -126,6 +131,18 @@ class FhirRoutes:
             return _not_allowed(request)
         return await self._acts[route.interaction](request, receive, session)
 
+    async def _read_inside(self, request: Request, session: Session) -> Response:
+        """Answer an entry of a bundle that reads, as if it had come alone."""
+        if _names_no_type(request) and request.path != ("metadata",):
+            return _UNKNOWN_TYPE
+        route = find_route(request.method, request.path)
+        if route is not None and route.interaction is Interaction.CAPABILITIES:
+            return self._metadata(request)
+        manner = manner_of(request)
+        request = _narrowed(request, route, manner)
+        response = await self._act(route, request, _no_body, session)
+        return present(response, replace(manner, is_xml=False))
+
     def _metadata(self, request: Request) -> Response:
         from hilum.api.metadata import statement  # noqa: PLC0415 - large tables, rarely asked
 
@@ -143,6 +160,10 @@ class FhirRoutes:
         if found is None:
             return Response(ABSENT.status, ABSENT.body, (*ABSENT.headers, _HINT))
         return Response(200, found, (_JSON, _HINT))
+
+
+async def _no_body() -> dict[str, object]:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _with_form(request: Request, receive: Receive) -> Request:

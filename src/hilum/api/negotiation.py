@@ -33,9 +33,9 @@ __all__ = [
 
 MANNER = frozenset({"_format", "_pretty", "_summary", "_elements"})
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json", "json"})
-_XML: frozenset[str] = frozenset()
 _LINES = frozenset({"application/fhir+ndjson", "application/ndjson"})
 """What the files of bulk exports are; asked for anything else, it is as good as JSON."""
+_XML = frozenset({"application/fhir+xml", "application/xml", "text/xml", "xml"})
 _WILD = frozenset({"*/*", "application/*"})
 _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.ASCII)
 _ETAG = re.compile(rb'(?:W/)?"(\d{1,18})"\Z')

@@ -48,8 +48,10 @@ _MALFORMED_STATUS = {
     "bad-search": 400,
     "bad-argument": 400,
     "bad-date": 400,
+    "other-id": 400,
 }
 _UNPROCESSABLE = 422
+_PRECONDITIONS = frozenset({"version-mismatch", "several-matches", "exists"})
 
 
 def refusal(error: HilumError, *, body_was_read: bool = False) -> Response:
@@ -59,7 +61,7 @@ def refusal(error: HilumError, *, body_was_read: bool = False) -> Response:
         error: what was raised.
         body_was_read: True when the error speaks of a parsed body (422 instead of 400).
     """
-    if isinstance(error, AccessDeniedError):
+    if isinstance(error, AccessDeniedError) and not error.where:
         return ABSENT
     headers = [_JSON]
     if isinstance(error, UnavailableError) and error.retryable:
@@ -76,7 +78,7 @@ def status_of(error: HilumError, *, body_was_read: bool = False) -> int:
     if isinstance(error, MalformedInputError):
         return _MALFORMED_STATUS.get(error.code, _UNPROCESSABLE if body_was_read else 400)
     if isinstance(error, ConflictError):
-        return 412 if error.code == "version-mismatch" else 409
+        return 412 if error.code in _PRECONDITIONS else 409
     if isinstance(error, InsufficientDataError):
         return _UNPROCESSABLE
     return 503 if isinstance(error, UnavailableError) else 500

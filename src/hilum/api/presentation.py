@@ -9,12 +9,14 @@ import msgspec
 from hilum.api.negotiation import PLAIN, Manner, Summary
 from hilum.api.wire import FHIR_JSON, Response
 from hilum.record.subset import cut_data, cut_elements, cut_summary, cut_text
+from hilum.record.xml import to_xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["present"]
+__all__ = ["FHIR_XML", "present"]
 
+FHIR_XML = b"application/fhir+xml; charset=utf-8"
 _ANSWERS = frozenset({b'"searchset"', b'"history"', b'"batch-response"', b'"transaction-response"'})
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -33,6 +35,11 @@ def present(response: Response, manner: Manner) -> Response:
     body = response.body
     if response.status < 300:
         body = _cut(body, manner)
+    if manner.is_xml:
+        headers = tuple(pair for pair in response.headers if pair[0] != b"content-type")
+        return msgspec.structs.replace(
+            response, body=to_xml(body), headers=((b"content-type", FHIR_XML), *headers)
+        )
     if manner.is_pretty:
         body = msgspec.json.format(body, indent=2)
     return msgspec.structs.replace(response, body=body)

@@ -40,7 +40,11 @@ class Interaction(StrEnum):
     CREATE = "create"
     READ = "read"
     UPDATE = "update"
+    CONDITIONAL_UPDATE = "conditional-update"
+    PATCH = "patch"
+    CONDITIONAL_PATCH = "conditional-patch"
     DELETE = "delete"
+    CONDITIONAL_DELETE = "conditional-delete"
     HISTORY = "history"
     VREAD = "vread"
     EVERYTHING = "everything"
@@ -64,6 +68,7 @@ class Body(StrEnum):
     NONE = "none"
     RESOURCE = "resource"
     FORM = "form"
+    PATCH = "patch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,18 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PUT", "type/id", Interaction.UPDATE, "update", Body.RESOURCE, (),
         (*_MATCHED, "If-None-Match", *_PREFERRED),
+    ),
+    Route(
+        "PUT", "type", Interaction.CONDITIONAL_UPDATE, "update", Body.RESOURCE, (SEARCHED,),
+        (*_MATCHED, *_PREFERRED),
+    ),
+    Route("PATCH", "type/id", Interaction.PATCH, "patch", Body.PATCH, (), (*_MATCHED, *_PREFERRED)),
+    Route(
+        "PATCH", "type", Interaction.CONDITIONAL_PATCH, "patch", Body.PATCH, (SEARCHED,),
+        (*_MATCHED, *_PREFERRED),
+    ),
+    Route(
+        "DELETE", "type", Interaction.CONDITIONAL_DELETE, "delete", Body.NONE, (SEARCHED,), _MATCHED
     ),
     Route("DELETE", "type/id", Interaction.DELETE, "delete", headers=_MATCHED),
     Route(

@@ -24,6 +24,7 @@ __all__ = [
     "Scope",
     "Send",
     "is_host",
+    "kind_of",
     "parse_query_string",
     "read_body",
 ]
@@ -130,8 +131,17 @@ def parse_query_string(raw: bytes) -> list[tuple[str, str]]:
         raise MalformedInputError("bad-encoding", "the query is not UTF-8", where="url") from error
 
 
+def kind_of(request: Request) -> bytes:
+    """Return the media type of a request's body in lower case, without parameters."""
+    return request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
 async def read_body(
-    request: Request, receive: Receive, *, kinds: frozenset[bytes] = JSON_KINDS
+    request: Request,
+    receive: Receive,
+    *,
+    kinds: frozenset[bytes] = JSON_KINDS,
+    needed: bool = False,
 ) -> bytes:
     """Read a request body, at most `MAX_BODY` bytes, gzip undone.
 
@@ -139,13 +149,14 @@ async def read_body(
         request: whose.
         receive: gives its parts.
         kinds: media types that are understood; a request that names none is taken at its word.
+        needed: True when it must name one.
 
     Raises:
         MalformedInputError: of another media type, too large (before or after decompression), cut off
             or badly compressed.
     """
-    kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind and kind not in kinds:
+    kind = kind_of(request)
+    if kind not in kinds and (kind or needed):
         raise MalformedInputError(
             "bad-type", "not a media type that is understood here", where="Content-Type",
             hint=" or ".join(sorted(each.decode() for each in kinds)),

@@ -20,7 +20,7 @@ from hilum.base.ids import CompartmentId, FhirId, SubjectId, is_fhir_id
 from hilum.consent.asking import READ
 from hilum.consent.gate import directory_access
 from hilum.errors import ConflictError, MalformedInputError
-from hilum.exchange.contributing import examine
+from hilum.exchange.examining import examine
 from hilum.exchange.fhirfiles import MAX_FILE, bundle_of, patient_of, text_of
 from hilum.exchange.node import DIRECTORY
 from hilum.exchange.own import own_access

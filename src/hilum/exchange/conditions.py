@@ -8,7 +8,7 @@ Source: HL7 FHIR R4, http "conditional create", "conditional update", "condition
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
 
-__all__ = ["Condition", "look_for", "one_of", "pairs_of"]
+__all__ = ["MOVED", "Condition", "demand", "look_for", "one_of", "pairs_of"]
+
+MOVED = "moved"
+"""Code of the conflict that says: what a condition found is no longer so."""
 
 _RESULT_PARAMETERS = frozenset({
     "_count", "_sort", "_include", "_revinclude", "_total", "_contained", "_containedType", "_cursor",
@@ -48,6 +51,17 @@ class Condition:
     def still_holds(self, node: Node, conn: Connection) -> bool:
         """Tell whether the search finds the same by now, on a connection."""
         return matches(node, self.session, self.query, conn=conn) == self.ids
+
+
+def demand(node: Node, conn: Connection, conditions: Iterable[Condition]) -> None:
+    """Make sure, inside the writer's transaction, that conditions still find what they found.
+
+    Raises:
+        ConflictError: one does not (code ``"moved"``): look again.
+    """
+    for condition in conditions:
+        if not condition.still_holds(node, conn):
+            raise ConflictError(MOVED, "what the condition found changed meanwhile")
 
 
 def pairs_of(text: str) -> list[tuple[str, str]]:

@@ -1,90 +1,93 @@
-"""Writes through the gate: create, update, delete, batch and transaction.
+"""Writes through the gate: create, update, patch and delete, each with and without a condition.
 
-bytes → validate → label → decision → one commit with the resource, its index rows and the receipt.
-What a reader may not see cannot be changed, and trying looks as if nothing were there. A subject
-contributes to the own record only, and what comes from a subject is marked so.
+bytes → validate → label → decision → one commit with the resource, its index rows and the receipt. A
+change that depends on what was found is looked at again inside the writer's transaction, and when that
+moved on meanwhile the whole is done anew: of a thousand equal conditional creates, one creates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hilum.base.ids import CompartmentId, FhirId, SubjectId, UnixMs
-from hilum.consent.asking import CONTRIBUTE, NOTHING, READ, admits_row
-from hilum.consent.decision import Decision, Outcome
-from hilum.consent.directive import make_directive
-from hilum.consent.fhir import parse_consent
-from hilum.consent.label import label
-from hilum.errors import AccessDeniedError, ConflictError, MalformedInputError
+from hilum.base.ids import FhirId
+from hilum.consent.asking import CONTRIBUTE
+from hilum.errors import ConflictError, MalformedInputError
+from hilum.exchange.applying import apply
+from hilum.exchange.conditions import MOVED, demand, look_for, one_of
 from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.enrolling import Arrival, enrol, enrols
-from hilum.exchange.node import NODE_CHAIN
+from hilum.exchange.examining import Contents, examine
 from hilum.exchange.people import new_uuid
-from hilum.exchange.sharing import adopt, end_directive
-from hilum.record.change import Change, Create, Delete, Update, Version
-from hilum.record.parameters import patient_parameters
-from hilum.record.references import subject_references
-from hilum.record.resource import Resource, parse_resource
-from hilum.record.validate import validate
+from hilum.exchange.preparing import (
+    ANY,
+    CONSENT,
+    Existence,
+    Expected,
+    Prepared,
+    prepare_create,
+    prepare_delete,
+    prepare_patch,
+    prepare_update,
+)
+from hilum.exchange.reading import deliver
+from hilum.record.change import Change, Create, Delete, Version
 
 if TYPE_CHECKING:
     from hilum.base.sql import Connection
+    from hilum.exchange.answering import Shown
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
-    from hilum.record.access import Access
 
 __all__ = [
-    "Prepared",
+    "ATTEMPTS",
+    "Done",
+    "Pairs",
     "create",
+    "create_unless",
     "delete",
-    "examine",
-    "prepare_create",
-    "prepare_delete",
-    "prepare_update",
+    "delete_where",
+    "done_of",
+    "found_of",
+    "patch",
+    "patch_where",
+    "prepare_where",
+    "settle",
     "update",
+    "update_where",
     "write",
 ]
 
-PATIENT_ASSERTED = (
-    b'{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"PATAST"}',
-)
-"""How patient-entered data is marked. Source: HL7 v3 ObservationValue, "patient asserted"."""
-_NOWHERE = CompartmentId(-1)
-_CONSENT = "Consent"
-_VIRTUAL = frozenset({"AuditEvent"})
+_BUSY = ("busy", "others change this at the same time")
+ATTEMPTS = 12
+"""So often a change is tried again when others were quicker."""
+
+Pairs = Sequence[tuple[str, str]]
+"""Name-value pairs of a condition."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A change that was asked of the gate and may be written.
+class Done:
+    """What came of a write.
 
     Attributes:
-        change: what to store.
-        decision: what the gate said.
+        body: the version's bytes; empty for a deletion.
+        updated: when the version was stored, ms.
+        is_new: True when there was nothing under this id, or it was deleted.
+        changed: False when nothing had to be done.
     """
 
-    change: Change
-    decision: Decision
+    type: str
+    id: str
+    ver: int
+    body: bytes
+    updated: int
+    is_new: bool
+    changed: bool = True
 
 
-def examine(body: bytes, *, type: str | None = None) -> tuple[Resource, int]:
-    """Read, validate and label a body; return the resource and its segment mask.
-
-    Raises:
-        MalformedInputError: not a valid resource, or not of the type that the URL names.
-    """
-    resource = parse_resource(body)
-    if type is not None and resource.type != type:
-        raise MalformedInputError(
-            "structure", "the body is of another type than the URL", where="resourceType"
-        )
-    validate(resource)
-    return resource, label(resource.tree)
-
-
-def create(node: Node, session: Session, type: str, body: bytes) -> Version:
+def create(node: Node, session: Session, type: str, body: bytes) -> Done:
     """Store a new resource through the gate.
 
     Raises:
@@ -92,10 +95,34 @@ def create(node: Node, session: Session, type: str, body: bytes) -> Version:
         AccessDeniedError: the gate refused; a receipt was written.
         UnavailableError: the disk refuses.
     """
-    resource, seg = examine(body, type=type)
+    contents = examine(body, type=type)
     if enrols(session, [("POST", type)]):
-        return enrol(node, session, [Arrival(resource, seg, FhirId(new_uuid(node)), type)])[0]
-    return write(node, session, [prepare_create(node, session, resource, seg)])[0]
+        arrival = Arrival(*contents, FhirId(new_uuid(node)), type)
+        return done_of(enrol(node, session, [arrival])[0], is_new=True)
+    return write(node, session, [prepare_create(node, session, contents)])[0]
+
+
+def create_unless(node: Node, session: Session, type: str, body: bytes, *, pairs: Pairs) -> Done:
+    """Store a new resource, unless the session can find one by a search (``If-None-Exist``).
+
+    Returns:
+        What was made, or the one that was found, unchanged.
+
+    Raises:
+        MalformedInputError: the body is not valid, or the condition is none.
+        AccessDeniedError: the gate refused; a receipt was written.
+        ConflictError: the search finds several, or others change what it finds all the time.
+        UnavailableError: the disk refuses.
+    """
+    contents = examine(body, type=type)
+
+    def attempt() -> Prepared | Done:
+        condition, answer = look_for(node, session, type, pairs)
+        if one_of(condition) is not None:
+            return found_of(deliver(node, answer).rows[0])
+        return replace(prepare_create(node, session, contents), condition=condition)
+
+    return settle(node, session, attempt)
 
 
 def update(
@@ -105,29 +132,133 @@ def update(
     id: str,
     body: bytes,
     *,
-    if_match: int | None,
-) -> Version:
+    expected: Expected = ANY,
+) -> Done:  # fmt: skip
     """Store a new version of a resource that the session may see and change.
 
+    Where the session sees nothing, a new resource is made if the id is the session's to choose.
+
     Raises:
-        MalformedInputError: the body is not valid or has another id.
+        MalformedInputError: the body is not valid or has another id, or the id cannot be chosen.
         AccessDeniedError: nothing there for this session.
         ConflictError: another version is current, or the subject would change.
         UnavailableError: the disk refuses.
     """
-    resource, seg = examine(body, type=type)
-    prepared = prepare_update(node, session, resource, seg, id=id, if_match=if_match)
-    return write(node, session, [prepared])[0]
+    contents = examine(body, type=type)
+    if contents[0].id != id:
+        raise MalformedInputError(
+            "structure", "the body must have the id of the URL", where=f"{type}.id"
+        )
+    return settle(
+        node, session, lambda: prepare_update(node, session, contents, id=id, expected=expected)
+    )
 
 
-def delete(
-    node: Node,
-    session: Session,
-    type: str,
-    id: str,
-    *,
-    if_match: int | None,
-) -> Version:
+def update_where(
+    node: Node, session: Session, type: str, body: bytes, *, pairs: Pairs, expected: Expected = ANY
+) -> Done:
+    """Store a new version of the one resource that a search finds; where it finds none, a new resource.
+
+    Raises:
+        MalformedInputError: the body is not valid or has the id of another, or the condition is none.
+        AccessDeniedError: the gate refused; a receipt was written.
+        ConflictError: the search finds several, or the body's id is taken.
+        UnavailableError: the disk refuses.
+    """
+    contents = examine(body, type=type)
+    return settle(
+        node, session, lambda: prepare_where(node, session, contents, pairs, expected=expected)
+    )
+
+
+def prepare_where(
+    node: Node, session: Session, contents: Contents, pairs: Pairs, *,
+    expected: Expected = ANY, id: FhirId | None = None,
+) -> Prepared:  # fmt: skip
+    """Ask the gate about a conditional update.
+
+    Args:
+        node: where.
+        session: who asks.
+        contents: what `examine` gave.
+        pairs: the condition.
+        expected: version that the one found must have.
+        id: the id of a new resource where none is found and the body has none; None makes one.
+
+    Raises:
+        MalformedInputError: the body has the id of another, or the condition is none.
+        AccessDeniedError: the gate refused; a receipt was written.
+        ConflictError: the search finds several, or the body's id is taken.
+    """
+    resource = contents[0]
+    condition, answer = look_for(node, session, resource.type, pairs)
+    deliver(node, answer)
+    found = one_of(condition)
+    if found is not None:
+        if resource.id not in {None, found}:
+            raise MalformedInputError(
+                "other-id", "the condition finds another resource than the body names",
+                where=f"{resource.type}.id",
+            )  # fmt: skip
+        known = replace(expected, existence=Existence.KNOWN)
+        prepared = prepare_update(node, session, contents, id=found, expected=known)
+    elif resource.id is None:
+        prepared = prepare_create(node, session, contents, id=id)
+    else:
+        new = replace(expected, existence=Existence.NEW)
+        prepared = prepare_update(node, session, contents, id=resource.id, expected=new)
+    return replace(prepared, condition=condition)
+
+
+def patch(
+    node: Node, session: Session, name: tuple[str, str], *,
+    change: Callable[[bytes], bytes], if_match: int | None = None,
+) -> Done:  # fmt: skip
+    """Change a resource that the session may see and change.
+
+    Args:
+        node: where.
+        session: who asks.
+        name: type and id.
+        change: from the bytes of the current version to those of the next.
+        if_match: the version that must be current; None patches whatever is current.
+
+    Raises:
+        MalformedInputError: the change does not apply, or what it makes is not valid.
+        AccessDeniedError: nothing there for this session.
+        ConflictError: another version is current, or others change it all the time.
+        UnavailableError: the disk refuses.
+    """
+    return settle(
+        node, session,
+        lambda: prepare_patch(node, session, name, change=change, if_match=if_match),
+    )  # fmt: skip
+
+
+def patch_where(
+    node: Node, session: Session, type: str, *,
+    change: Callable[[bytes], bytes], pairs: Pairs, if_match: int | None = None,
+) -> Done:  # fmt: skip
+    """Change the one resource that a search finds.
+
+    Raises:
+        MalformedInputError: the change does not apply, or the condition is none.
+        AccessDeniedError: it finds none.
+        ConflictError: it finds several, or another version is current.
+        UnavailableError: the disk refuses.
+    """
+
+    def attempt() -> Prepared:
+        condition, answer = look_for(node, session, type, pairs)
+        deliver(node, answer)
+        name = (type, one_of(condition) or "")
+        prepared = prepare_patch(node, session, name, change=change, if_match=if_match)
+        return replace(prepared, condition=condition)
+
+    return settle(node, session, attempt)
+
+
+def delete(node: Node, session: Session, type: str, id: str, *, if_match: int | None) -> Done:
     """Delete a resource that the session may see and change; its history stays.
 
     Raises:
@@ -139,109 +270,86 @@ def delete(
     return write(node, session, [prepared])[0]
 
 
-def prepare_create(
-    node: Node,
-    session: Session,
-    resource: Resource,
-    seg: int,
-    *,
-    id: FhirId | None = None,
-) -> Prepared:
-    """Ask the gate about a new resource.
+def delete_where(
+    node: Node, session: Session, type: str, *, pairs: Pairs, if_match: int | None = None
+) -> list[Done]:
+    """Delete what a search finds: one resource, or as many as the node's settings let at once.
 
     Raises:
-        MalformedInputError: about nobody or several people, or a Patient.
-        AccessDeniedError: the gate refused; a receipt was written.
+        MalformedInputError: the condition is none.
+        AccessDeniedError: it finds none, or something that the session may not change.
+        ConflictError: it finds more than may be deleted at once, or another version is current.
+        UnavailableError: the disk refuses.
     """
-    _refuse_virtual(resource.type)
-    if resource.type == "Patient":
-        raise MalformedInputError(
-            "new-subject", "a new subject is made by the custodian", where="Patient",
-            hint="hilum subject add, or hilum import --subject new",
-        )  # fmt: skip
-    conn = node.conn
-    subject = _subject_of(session, resource)
-    cid = node.record.compartment_of(conn, subject)
-    decision, access = _ask(node, conn, session, _NOWHERE if cid is None else cid)
-    if cid is None or not _may_write(session, access, resource.type, seg):
-        _refuse(node, conn, session, _NOWHERE if cid is None else cid, decision)
-    change = Create(
-        CompartmentId(cid if cid is not None else _NOWHERE), resource, id or FhirId(new_uuid(node)), seg,
-        author=session.reference, security=_marks(session),
-    )  # fmt: skip
-    return Prepared(change, decision)
+    most = node.settings.delete_matching
+
+    def attempt() -> list[Prepared]:
+        condition, answer = look_for(node, session, type, pairs, most=most)
+        deliver(node, answer)
+        if len(condition.ids) > most:
+            one_of(condition)
+        names = condition.ids or ("",)
+        prepared = [
+            prepare_delete(node, session, type, id=name, if_match=if_match) for name in names
+        ]
+        return [replace(prepared[0], condition=condition), *prepared[1:]]
+
+    return settle_all(node, session, attempt)
 
 
-def prepare_update(
-    node: Node,
-    session: Session,
-    resource: Resource,
-    seg: int,
-    *,
-    id: str,
-    if_match: int | None,
-) -> Prepared:
-    """Ask the gate about a new version.
+def settle(node: Node, session: Session, attempt: Callable[[], Prepared | Done]) -> Done:
+    """Prepare and write one change; prepare it anew when others were quicker.
 
     Raises:
-        MalformedInputError: the body has another id.
-        AccessDeniedError: nothing there for this session; a receipt was written.
-        ConflictError: the resource would move to another subject.
+        ConflictError: others are quicker all the time.
+        MalformedInputError: as `write`.
+        UnavailableError: the disk refuses.
     """
-    _refuse_virtual(resource.type)
-    if resource.id != id:
-        raise MalformedInputError(
-            "structure", "the body must have the id of the URL", where=f"{resource.type}.id"
-        )
-    conn = node.conn
-    cid, decision, access = _whose(node, conn, session, resource.type, id)
-    if not _may_write(session, access, resource.type, seg):
-        _refuse(node, conn, session, cid, decision)
-    subject = node.record.subject_of(conn, cid)
-    if subject_references(resource) - {subject or ""}:
-        raise ConflictError("other-subject", "a resource cannot move to another subject")
-    change = Update(
-        cid, resource, FhirId(id), seg, if_match=if_match, author=session.reference,
-        security=_marks(session),
-    )  # fmt: skip
-    return Prepared(change, decision)
+    for _ in range(ATTEMPTS):
+        prepared = attempt()
+        if isinstance(prepared, Done):
+            return prepared
+        try:
+            return write(node, session, [prepared])[0]
+        except ConflictError as error:
+            if error.code not in prepared.again | {MOVED}:
+                raise
+    raise ConflictError(*_BUSY, hint="try again")
 
 
-def prepare_delete(
-    node: Node,
-    session: Session,
-    type: str,
-    *,
-    id: str,
-    if_match: int | None,
-) -> Prepared:
-    """Ask the gate about a deletion.
+def settle_all(node: Node, session: Session, attempt: Callable[[], list[Prepared]]) -> list[Done]:
+    """Prepare and write changes together; prepare them anew when others were quicker.
 
     Raises:
-        AccessDeniedError: nothing there for this session; a receipt was written.
-        ConflictError: it is the subject's Patient.
+        ConflictError: others are quicker all the time.
+        MalformedInputError: as `write`.
+        UnavailableError: the disk refuses.
     """
-    _refuse_virtual(type)
-    conn = node.conn
-    cid, decision, _access = _whose(node, conn, session, type, id)
-    if type == "Patient":
-        raise ConflictError("subject", "a subject is erased by the custodian, not deleted")
-    return Prepared(Delete(cid, type, FhirId(id), if_match=if_match), decision)
+    for _ in range(ATTEMPTS):
+        prepared = attempt()
+        again = frozenset({MOVED}).union(*(each.again for each in prepared))
+        try:
+            return write(node, session, prepared)
+        except ConflictError as error:
+            if error.code not in again:
+                raise
+    raise ConflictError(*_BUSY, hint="try again")
 
 
-def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Version]:
+def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Done]:
     """Write prepared changes and their receipts in one commit: all or none.
 
     Raises:
-        ConflictError: a version does not match or an id is taken.
+        ConflictError: a version does not match, an id is taken, or a condition no longer holds
+            (code ``"moved"``).
         MalformedInputError: a Consent says what terms cannot.
         UnavailableError: the disk refuses.
     """
     at = node.clock()
-    touched = {each.change.cid for each in prepared}
 
     def job(conn: Connection) -> list[Version]:
-        versions = [_apply(node, conn, each.change, at) for each in prepared]
+        demand(node, conn, (each.condition for each in prepared if each.condition is not None))
+        versions = [apply(node, conn, each, at) for each in prepared]
         drafts = [
             draft_receipt(
                 node,
@@ -259,134 +367,26 @@ def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Ve
         return versions
 
     versions = node.writer.write(job)
-    for cid in touched:
+    for cid in {each.change.cid for each in prepared if _speaks_of_consent(each.change)}:
         node.gatekeeper.forget(cid)
-    return versions
+    return [
+        done_of(version, is_new=isinstance(each.change, Create))
+        for each, version in zip(prepared, versions, strict=True)
+    ]
 
 
-def _apply(node: Node, conn: Connection, change: Change, at: UnixMs) -> Version:
-    if isinstance(change, Delete):
-        if change.type == _CONSENT:
-            end_directive(node, conn, change.id, at=at)
-    elif change.resource.type == _CONSENT:
-        return _apply_consent(node, conn, change, at)
-    return node.record.apply(conn, [change], at)[0]
+def found_of(row: Shown) -> Done:
+    """Return what a conditional create found instead of making it."""
+    return Done(row.type, row.id, row.ver, row.body, row.updated, is_new=False, changed=False)
 
 
-def _apply_consent(node: Node, conn: Connection, change: Create | Update, at: UnixMs) -> Version:
-    """A Consent is a directive: posting one makes it, ending one revokes it; terms never change.
-
-    Raises:
-        ConflictError: the terms would change, or it is revoked already.
-        MalformedInputError: not active, or it says what terms cannot.
-    """
-    parsed = parse_consent(change.resource.tree)
-    if isinstance(change, Update):
-        if parsed.is_in_force:
-            raise ConflictError(
-                "terms-fixed", "the terms of a directive do not change",
-                hint="revoke this one (status inactive) and post a new one",
-            )  # fmt: skip
-        end_directive(node, conn, change.id, at=at)
-        return node.record.apply(conn, [change], at)[0]
-    if not parsed.is_in_force:
-        raise MalformedInputError(
-            "structure", "a new consent must be active", where="Consent.status"
-        )
-    directive = make_directive(
-        SubjectId(parsed.subject), parsed.terms, names=parsed.names, salt=node.entropy(32), now=at,
-        frame=parsed.frame,
+def done_of(version: Version, *, is_new: bool) -> Done:
+    """Return what a written version came to."""
+    return Done(
+        version.type, version.id, version.ver, version.body, version.updated,
+        is_new=is_new, changed=version.changed,
     )  # fmt: skip
-    consent = replace(change, id=FhirId(directive.id))
-    return adopt(node, conn, directive, consent=consent, at=at)
 
 
-def _subject_of(session: Session, resource: Resource) -> SubjectId:
-    named = subject_references(resource)
-    if session.for_subject is not None:
-        if named - {session.for_subject}:
-            raise MalformedInputError(
-                "other-subject", "this token is for another subject", where=resource.type
-            )
-        if not named and patient_parameters(resource.type):
-            raise MalformedInputError(
-                "no-subject",
-                "does not say which patient it is about",
-                where=resource.type,
-                hint=f"reference Patient/{session.for_subject}",
-            )
-        return session.for_subject
-    if len(named) != 1:
-        raise MalformedInputError(
-            "no-subject", "a contribution is about exactly one patient", where=resource.type,
-            hint="reference Patient/…",
-        )  # fmt: skip
-    return SubjectId(named.pop())
-
-
-def _whose(
-    node: Node,
-    conn: Connection,
-    session: Session,
-    type: str,
-    id: str,
-) -> tuple[CompartmentId, Decision, Access]:
-    """Return whose a resource is, when the session may see and change it.
-
-    Raises:
-        AccessDeniedError: nothing there for this session; a receipt was written.
-    """
-    located = node.record.locate(conn, type, id)
-    cid = _NOWHERE if located is None else located.cid
-    decision, access = _ask(node, conn, session, cid, see=True)
-    if node.record.read(conn, access, type, id) is None or _is_reserved(session, type):
-        _refuse(node, conn, session, cid, decision)
-    return cid, decision, access
-
-
-def _may_write(session: Session, access: Access, type: str, seg: int) -> bool:
-    return admits_row(access, type, seg) and not _is_reserved(session, type)
-
-
-def _is_reserved(session: Session, type: str) -> bool:
-    """Directives are the subject's own words: no grant lets a reader make or end one."""
-    return type == _CONSENT and session.reader is not None
-
-
-def _ask(
-    node: Node, conn: Connection, session: Session, cid: CompartmentId, *, see: bool = False
-) -> tuple[Decision, Access]:
-    action = READ | CONTRIBUTE if see else CONTRIBUTE
-    decision = node.gatekeeper.decide(conn, session, cid, action, node.clock())
-    return decision, NOTHING if decision.access is None else decision.access
-
-
-def _refuse(
-    node: Node, conn: Connection, session: Session, cid: CompartmentId, decision: Decision
-) -> None:
-    refused = Decision(Outcome.ABSENT, None, decision.reasons, decision.duties)
-    chain = NODE_CHAIN if cid < 0 else cid
-    node.writer.append_now(
-        draft_receipt(
-            node,
-            conn,
-            session,
-            cid=chain,
-            action=CONTRIBUTE,
-            decision=refused,
-            disclosed=(),
-            now=node.clock(),
-        )
-    )
-    raise AccessDeniedError("absent", "there is nothing here")
-
-
-def _refuse_virtual(type: str) -> None:
-    if type in _VIRTUAL:
-        raise MalformedInputError(
-            "not-supported", "receipts are written by the node only", where=type
-        )
-
-
-def _marks(session: Session) -> tuple[bytes, ...]:
-    return PATIENT_ASSERTED if session.reader is None else ()
+def _speaks_of_consent(change: Change) -> bool:
+    return (change.type if isinstance(change, Delete) else change.resource.type) == CONSENT

@@ -27,6 +27,8 @@ _SETTINGS = """\
 custodian = "{custodian}"   # who operates this node and answers for it
 policy = "{policy}"         # base policy: us-hipaa, eu-ehds or cn-pipl
 seal_every_s = {seal_every_s}          # seal and anchor what waits at least this often while serving
+client_ids = true           # clients may choose ids, each in a name space of its own
+delete_matching = 1         # most resources that one conditional delete may delete
 """
 _DATABASE = """\
 database = "{database}"     # rows and wrapped keys are on this PostgreSQL server
@@ -44,12 +46,16 @@ class Settings:
             this node seals, and keeps the tiles and the chain.
         database: ``postgresql://user@host:port/name`` without a password, or ``""`` for the embedded
             database.
+        client_ids: whether clients may choose ids for new resources, in name spaces of their own.
+        delete_matching: most resources that one conditional delete may delete.
     """
 
     custodian: str = "A Hilum node"
     policy: str = "eu-ehds"
     seal_every_s: int = 600
     database: str = ""
+    client_ids: bool = True
+    delete_matching: int = 1
 
     @property
     def seals(self) -> bool:
@@ -130,7 +136,10 @@ class DataDirectory:
             found = tomllib.loads(path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise MalformedInputError("bad-settings", "not valid TOML", where=str(path)) from error
-        known = {"custodian": str, "policy": str, "seal_every_s": int, "database": str}
+        known = {
+            "custodian": str, "policy": str, "seal_every_s": int, "database": str,
+            "client_ids": bool, "delete_matching": int,
+        }  # fmt: skip
         for name, value in found.items():
             if name not in known or not isinstance(value, known[name]):
                 raise MalformedInputError(

@@ -21,6 +21,7 @@ from hilum.consent.directive import Directive, make_directive
 from hilum.consent.grant import Choice, grant_terms
 from hilum.consent.render import recorded_frame, render_consent
 from hilum.errors import AccessDeniedError, ConflictError, MalformedInputError
+from hilum.exchange.conditions import Condition, demand
 from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.node import DIRECTORY
 from hilum.exchange.sharing import adopt
@@ -80,13 +81,17 @@ def enrols(session: Session, writes: Sequence[tuple[str, str]]) -> bool:
     )
 
 
-def enrol(node: Node, session: Session, arrivals: Sequence[Arrival]) -> list[Version]:
+def enrol(
+    node: Node, session: Session, arrivals: Sequence[Arrival],
+    *, conditions: Sequence[Condition] = (),
+) -> list[Version]:  # fmt: skip
     """Make a new subject with everything that came along, or add to the shared directory alone.
 
     Args:
         node: where.
         session: a registrar's.
         arrivals: at most one Patient, resources about nobody else, and directory entries.
+        conditions: what must still be so inside the writer's transaction.
 
     Returns:
         One version per arrival, in order.
@@ -94,7 +99,7 @@ def enrol(node: Node, session: Session, arrivals: Sequence[Arrival]) -> list[Ver
     Raises:
         AccessDeniedError: not a registrar's session.
         MalformedInputError: several Patients, or something is about another person or nobody.
-        ConflictError: an id is taken.
+        ConflictError: an id is taken, or a condition no longer holds.
         UnavailableError: the disk refuses.
     """
     if not may_enrol(session):
@@ -104,6 +109,7 @@ def enrol(node: Node, session: Session, arrivals: Sequence[Arrival]) -> list[Ver
     at = node.clock()
 
     def job(conn: Connection) -> list[Version]:
+        demand(node, conn, conditions)
         cid = DIRECTORY if subject is None else _compartment(node, conn, subject, at)
         changes = [
             Create(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hilum.errors import ConflictError, MalformedInputError
 from hilum.exchange import contributing
+from hilum.exchange.preparing import Expected
 from hilum.record.exact import encode_exact
 from hilum.record.json_patch import decode_object
 
@@ -69,7 +70,7 @@ def change_meta(
     if not has_changed:
         return meta_of(row.body)
     written = contributing.update(
-        node, session, row.type, row.id, encode_exact(tree), if_match=row.ver
+        node, session, row.type, row.id, encode_exact(tree), expected=Expected(row.ver)
     )
     return meta_of(written.body)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from hilum.errors import MalformedInputError
-from hilum.exchange.contributing import examine
+from hilum.exchange.examining import examine
 from hilum.record.parameters import parameters_of
 
 __all__ = ["COMMON_TYPES", "warm_up"]

@@ -41,6 +41,7 @@ class _Request(msgspec.Struct, rename="camel"):
     url: str
     if_match: str | None = None
     if_none_match: str | None = None
+    if_modified_since: str | None = None
     if_none_exist: str | None = None
 
 
@@ -80,6 +81,7 @@ class Entry:
         url: URL of the request, without a leading slash.
         if_match: version that must be current, or None.
         if_none_match: as given.
+        if_modified_since: as given.
         if_none_exist: search that must find nothing, or None.
     """
 
@@ -93,6 +95,16 @@ class Entry:
     if_match: int | None = None
     if_none_match: str | None = None
     if_none_exist: str | None = None
+    if_modified_since: str | None = None
+
+    @property
+    def condition(self) -> str | None:
+        """The search that the entry depends on, or None."""
+        if self.method == "POST":
+            return self.if_none_exist
+        if self.method in {"PUT", "PATCH", "DELETE"} and "?" in self.url:
+            return self.url.partition("?")[2]
+        return None
 
     @property
     def place(self) -> str:
@@ -114,7 +126,8 @@ class Operation:
 
     Attributes:
         entry: where it comes from.
-        id: the id given (POST) or named by the URL; None for searches and conditional URLs.
+        id: the id given (POST) or named by the URL; None for what is only read, and for conditional
+            URLs that were not settled.
         body: the resource's bytes with references rewritten, or None.
         query: what follows ``?`` in the URL, or None.
     """
@@ -206,17 +219,20 @@ def _entry(index: int, item: _Entry, *, acts: bool) -> Entry:
         raise MalformedInputError(
             "value", "not an HTTP verb of FHIR", where=f"{place}.request.method"
         )
-    if body is None and request.method in {"POST", "PUT"}:
+    if body is None and request.method in {"POST", "PUT", "PATCH"}:
         raise MalformedInputError("required", "is required", where=f"{place}.resource")
     url = request.url.removeprefix("/")
     kind = re.split(r"[/?]", url, maxsplit=1)[0]
-    if not is_resource_type(kind) or (name and request.method in {"POST", "PUT"} and kind != name):
+    reads = request.method in {"GET", "HEAD"} and kind[:1] in {"", "_", "$"}
+    wrong = name and request.method in {"POST", "PUT"} and kind != name
+    if not reads and (not is_resource_type(kind) or wrong):
         raise MalformedInputError(
             "value", "does not name the type of the resource", where=f"{place}.request.url"
         )
     return Entry(
         index, item.full_url, kind, own_id, body, request.method, url,
         _version(request.if_match, place), request.if_none_match, request.if_none_exist,
+        request.if_modified_since,
     )  # fmt: skip
 
 
@@ -261,6 +277,8 @@ def plan(
     bundle: Bundle,
     assign: Callable[[Entry], FhirId],
     resolved: Mapping[str, str] | None = None,
+    *,
+    settled: Mapping[int, FhirId] | None = None,
 ) -> list[Operation]:
     """Return what to do, in the order DELETE, POST, PUT and PATCH, GET.
 
@@ -268,6 +286,7 @@ def plan(
         bundle: a parsed bundle; entries without a request count as POST.
         assign: gives the id of an entry that is to be created (or found by ``ifNoneExist``).
         resolved: conditional references (``Type?query``) and what each points to (``Type/id``).
+        settled: the ids of entries that depend on a search, by their index.
 
     Raises:
         MalformedInputError: a URL names no id where it must; names the entry.
@@ -276,6 +295,7 @@ def plan(
     named: list[tuple[Entry, FhirId | None, str | None]] = []
     for entry in bundle.entries:
         own_id, query = _target(entry, assign)
+        own_id = (settled or {}).get(entry.index, own_id)
         named.append((entry, own_id, query))
         if own_id is not None and entry.resource is not None and entry.full_url:
             reference = f"{entry.type}/{own_id}"
@@ -302,8 +322,10 @@ def _target(entry: Entry, assign: Callable[[Entry], FhirId]) -> tuple[FhirId | N
         return assign(entry), None
     path, question, query = entry.url.partition("?")
     parts = path.split("/")
+    if entry.method in {"GET", "HEAD"}:
+        return None, query
     if question or len(parts) == 1:
-        if entry.method in {"GET", "HEAD"} or question:
+        if question:
             return None, query
         raise MalformedInputError("value", "names no id", where=f"{entry.place}.request.url")
     return parse_fhir_id(parts[1], where=f"{entry.place}.request.url"), None

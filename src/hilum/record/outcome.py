@@ -82,7 +82,8 @@ def issue_of(error: HilumError) -> Issue:
     fallback = next((code for kind, code in _BY_CLASS if isinstance(error, kind)), "processing")
     code = _ISSUE_TYPES.get(error.code, fallback)
     if isinstance(error, AccessDeniedError):
-        return Issue(Severity.ERROR, code, "not found")
+        entry = error.where if error.where.startswith("Bundle.entry[") else ""
+        return Issue(Severity.ERROR, code, "not found", entry)
     why = f"{error.why} ({error.hint})" if error.hint else error.why
     is_path = error.where[:1].isupper() and " " not in error.where
     if error.where and not is_path:

@@ -11,7 +11,7 @@ from hilum.record.index import reference_of
 from hilum.record.parameters import parameters_of, patient_parameters
 from hilum.record.resource import Resource, Tree
 
-__all__ = ["list_references", "subject_references"]
+__all__ = ["bundled_subjects", "list_references", "subject_references"]
 
 
 def list_references(tree: Tree) -> Iterator[tuple[str, str]]:
@@ -64,3 +64,27 @@ def subject_references(resource: Resource) -> set[str]:
     if resource.type == "Patient":
         found = {resource.id} if resource.id else set()
     return found
+
+
+def bundled_subjects(tree: Tree) -> set[str]:
+    """Return the ids of the patients that a Bundle which is stored whole is about.
+
+    These are its Patient entries; where it has none, the patients that its entries refer to.
+
+    Args:
+        tree: a decoded Bundle.
+    """
+    inner = [
+        entry["resource"]
+        for entry in tree.get("entry", ())
+        if isinstance(entry.get("resource"), dict)
+    ]
+    named = {str(each.get("id", "")) for each in inner if each.get("resourceType") == "Patient"}
+    if named:
+        return named
+    return {
+        text.removeprefix("Patient/")
+        for each in inner
+        for _path, text in list_references(each)
+        if text.startswith("Patient/")
+    }
