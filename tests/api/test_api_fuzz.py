@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.conformance_page import told
 import requests
 import schemathesis
 from edge import Edge, open_edge
@@ -49,6 +50,10 @@ def described() -> Any:
 
 
 OPERATIONS = {found.ok().label: found.ok() for found in described().get_all_operations()}
+
+
+def test_the_page_of_conformance_counts_what_is_driven() -> None:
+    told("openapi", len(OPERATIONS), len(OPERATIONS), "tests/api/test_api_fuzz.py")
 
 
 @pytest.mark.parametrize("label", OPERATIONS)

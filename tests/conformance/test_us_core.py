@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from tests.conformance_page import told
 from tests_material import MATERIAL
 from us_core import Search, Tree, groups, searches, values
 from us_core_node import Examples
@@ -37,6 +38,10 @@ def test_the_material_is_there(us_core: Examples) -> None:
     assert PRESENT
     assert len(SHALL) == 126
     assert us_core.held
+    here = "tests/conformance/test_us_core.py"
+    told("us-core", len(SHALL), len(SHALL), here)
+    rest = [*READABLE, *COMPARED * 4, *SEVERAL, *INCLUDES, *REVINCLUDES]
+    told("us-core-rest", len(rest), len(rest), here)
 
 
 def candidates(us_core: Examples, search: Search) -> list[Tree]:

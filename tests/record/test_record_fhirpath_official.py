@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tests.conformance_page import told
 from tests.conftest import MATERIAL
 
 from hilum.errors import MalformedInputError
@@ -105,5 +106,6 @@ def test_the_engine_answers_as_the_official_test_says(case: Case) -> None:
 
 def test_at_least_98_percent_of_the_official_tests_pass(material: Callable[[str], Path]) -> None:
     assert material("fhir-test-cases/r4/fhirpath/tests-fhir-r4.xml").exists()
-    assert len(CASES) == 841
-    assert len(FAILING) <= 0.02 * len(CASES)
+    passed = sum(map(is_passed, CASES))
+    assert passed >= 0.98 * len(CASES)
+    told("fhirpath", passed, len(CASES), "tests/record/test_record_fhirpath_official.py")

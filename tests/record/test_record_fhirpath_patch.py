@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from tests.conformance_page import told
 
 from hilum.errors import MalformedInputError
 from hilum.record.patching import apply_fhirpath_patch
@@ -66,6 +67,7 @@ def test_the_official_cases_of_fhirpath_patch(material: Callable[[str], Path]) -
                 apply_fhirpath_patch(given, diff)
             assert caught.value.code == "patch-failed"
     assert len(cases) == 33
+    told("patch", len(cases), len(cases), "tests/record/test_record_fhirpath_patch.py")
 
 
 def test_numbers_keep_their_digits() -> None:

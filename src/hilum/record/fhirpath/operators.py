@@ -33,24 +33,24 @@ _SHIFTS |= {"ms": "millisecond"} | {word: word for word in CALENDAR}
 _SHIFTS |= {word + "s": word for word in CALENDAR}
 
 
-def binary(operator: str, left: Expr, right: Expr, offset: int) -> Expr:
+def binary(sign: str, left: Expr, right: Expr, offset: int) -> Expr:
     """Return the compiled operation of two operands.
 
     Args:
-        operator: one of the grammar's.
+        sign: one of the grammar's.
         left: the compiled left operand.
         right: the compiled right operand.
         offset: where the operator stands, for errors.
     """
-    special = _SPECIAL.get(operator)
+    special = _SPECIAL.get(sign)
     if special is not None:
         return special(left, right, offset)
-    if operator in _ORDERS:
-        return _ordered(_ORDERS[operator], left, right, offset)
-    return _arithmetic(operator, left, right, offset)
+    if sign in _ORDERS:
+        return _ordered(_ORDERS[sign], left, right, offset)
+    return _arithmetic(sign, left, right, offset)
 
 
-def unary(operator: str, operand: Expr, offset: int) -> Expr:
+def unary(sign: str, operand: Expr, offset: int) -> Expr:
     """Return the compiled sign of an operand."""
 
     def signed(frame: Frame) -> Items:
@@ -58,11 +58,11 @@ def unary(operator: str, operand: Expr, offset: int) -> Expr:
         if value is None:
             return EMPTY
         if isinstance(value, Amount):
-            number = value.value if operator == "+" else -value.value
+            number = value.value if sign == "+" else -value.value
             return made(Amount(number, value.unit, value.system, value.word))
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             refuse("a sign needs a number", offset)
-        return made(value if operator == "+" else -value)
+        return made(value if sign == "+" else -value)
 
     return signed
 
@@ -207,18 +207,18 @@ def _ordered(wanted: tuple[int, ...], left: Expr, right: Expr, offset: int) -> E
     return ordered
 
 
-def _arithmetic(operator: str, left: Expr, right: Expr, offset: int) -> Expr:
+def _arithmetic(sign: str, left: Expr, right: Expr, offset: int) -> Expr:
     def calculate(frame: Frame) -> Items:
         one, other = single(left(frame), offset), single(right(frame), offset)
         if one is None or other is None:
             return EMPTY
         with localcontext(prec=40):
             try:
-                found = _calculated(operator, one, other)
+                found = _calculated(sign, one, other)
             except (DivisionByZero, InvalidOperation, Overflow, ZeroDivisionError):
                 return EMPTY
         if found is NotImplemented:
-            refuse(f"'{operator}' is not defined for these types", offset)
+            refuse(f"'{sign}' is not defined for these types", offset)
         if isinstance(found, str):
             limited(found, offset)
         if isinstance(found, int) and abs(found) >= 1 << 63:
@@ -228,47 +228,47 @@ def _arithmetic(operator: str, left: Expr, right: Expr, offset: int) -> Expr:
     return calculate
 
 
-def _calculated(operator: str, one: Any, other: Any) -> Any:  # noqa: ANN401 - System values
+def _calculated(sign: str, one: Any, other: Any) -> Any:  # noqa: ANN401 - System values
     if isinstance(one, bool) or isinstance(other, bool):
         return NotImplemented
     if isinstance(one, (int, Decimal)) and isinstance(other, (int, Decimal)):
-        return _numbers(operator, one, other)
+        return _numbers(sign, one, other)
     if isinstance(one, Temporal) and isinstance(other, Amount):
-        unit = _SHIFTS.get(other.unit) if operator in {"+", "-"} and not other.system else None
-        signed = other.value if operator == "+" else -other.value
+        unit = _SHIFTS.get(other.unit) if sign in {"+", "-"} and not other.system else None
+        signed = other.value if sign == "+" else -other.value
         return NotImplemented if unit is None else shift(one, signed, unit)
     if isinstance(one, str) and isinstance(other, str):
-        return one + other if operator == "+" else NotImplemented
-    return _amounts(operator, one, other)
+        return one + other if sign == "+" else NotImplemented
+    return _amounts(sign, one, other)
 
 
-def _numbers(operator: str, one: int | Decimal, other: int | Decimal) -> int | Decimal | None:
-    if operator in _SUMS:
-        found: int | Decimal = _SUMS[operator](one, other)
+def _numbers(sign: str, one: int | Decimal, other: int | Decimal) -> int | Decimal | None:
+    if sign in _SUMS:
+        found: int | Decimal = _SUMS[sign](one, other)
         return found
     if other == 0:
         return None
-    if operator == "/":
+    if sign == "/":
         return Decimal(one) / Decimal(other)
     share = Decimal(one) / Decimal(other)
     if abs(share) >= 1 << 63:
         return None
     whole = int(share)
-    if operator == "div":
+    if sign == "div":
         return whole
     return one - other * whole
 
 
-def _amounts(operator: str, one: Any, other: Any) -> Any:  # noqa: ANN401 - System values
+def _amounts(sign: str, one: Any, other: Any) -> Any:  # noqa: ANN401 - System values
     ours = one if isinstance(one, Amount) else _as_amount(one)
     theirs = other if isinstance(other, Amount) else _as_amount(other)
     if ours is None or theirs is None or not (ours is one or theirs is other):
         return NotImplemented
-    if operator in {"+", "-"}:
-        return added(ours, theirs, 1 if operator == "+" else -1)
-    if operator == "*":
+    if sign in {"+", "-"}:
+        return added(ours, theirs, 1 if sign == "+" else -1)
+    if sign == "*":
         return multiplied(ours, theirs)
-    if operator == "/":
+    if sign == "/":
         return None if theirs.value == 0 else divided(ours, theirs)
     return NotImplemented
 
