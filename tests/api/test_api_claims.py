@@ -8,9 +8,11 @@ from urllib.parse import quote
 
 import pytest
 from edge import Edge
+from tests.conformance_page import told
 
 from hilum.api.routes import ROUTES
 from hilum.record.resource import parse_resource
+from hilum.record.tables import tables
 from hilum.record.types import type_names
 from hilum.record.validate import validate
 
@@ -79,6 +81,30 @@ def composite(kind: str, name: str, rest: dict[str, Any]) -> str:
     from hilum.record.parameters import parameters_of
 
     return "$".join(VALUES[part.kind.value] for part in parameters_of(kind)[name].components)
+
+
+def test_every_parameter_of_the_specification_is_claimed_or_named_as_left_out(
+    rest: dict[str, Any],
+) -> None:
+    from hilum.record.parameters import UNINDEXED
+
+    claimed = {
+        (resource["type"], parameter["name"])
+        for resource in rest["resource"]
+        for parameter in resource.get("searchParam", ())
+    }
+    for fact in tables().parameters:
+        for base in fact.bases:
+            kinds = type_names() if base in {"Resource", "DomainResource"} else (base,)
+            for kind in kinds:
+                if fact.code in UNINDEXED or kind == "AuditEvent":
+                    continue
+                if base == "DomainResource" and kind in {"Bundle", "Binary", "Parameters"}:
+                    continue
+                assert (kind, fact.code) in claimed, (kind, fact.code)
+    facts = tables().parameters
+    left = [fact for fact in facts if fact.code in {"_content", "_text", "_query"}]
+    told("parameters", len(facts) - len(left), len(facts), "tests/api/test_api_claims.py")
 
 
 def test_unknown_parameters_are_refused_by_strict_searches(edge: Edge) -> None:

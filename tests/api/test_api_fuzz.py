@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conformance_page import told
 import requests
 import schemathesis
 from edge import Edge, open_edge
@@ -19,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.conformance_page import told
 
 from hilum.api.openapi import description
 
