@@ -98,6 +98,9 @@ SEARCHES = {
 }  # fmt: skip
 
 
+HISTORIES = {Interaction.HISTORY_OF_TYPE, Interaction.HISTORY_OF_ALL}
+
+
 def assert_nothing(reply: Reply, probe: Probe, names: Names) -> None:
     """Nothing there: 404, or an empty Bundle for a search, or what the request itself is wrong in."""
     if probe.interaction in SEARCHES and "{" not in probe.path and reply.status == 200:
@@ -108,6 +111,8 @@ def assert_nothing(reply: Reply, probe: Probe, names: Names) -> None:
         return
     if probe.method == "HEAD":
         statuses = {404} | ({200} if probe.interaction in SEARCHES else set())
+        if probe.interaction in HISTORIES:
+            statuses |= {200, 400}
         if probe.interaction is Interaction.SEARCH_COMPARTMENT:
             statuses.add(405)  # of a type that has no compartment
         assert reply.body == b"", str(probe)
@@ -122,6 +127,12 @@ def assert_nothing(reply: Reply, probe: Probe, names: Names) -> None:
     elif probe.interaction is Interaction.VALIDATE and reply.status == 200:
         assert probe.body, str(probe)  # of what was sent along, and of nothing else
         assert reply.json["resourceType"] == "OperationOutcome"
+    elif probe.interaction in HISTORIES and reply.status == 200:
+        assert "entry" not in reply.json or all(
+            getattr(names, field.name).encode() not in reply.body
+            for field in fields(Names)
+            if getattr(names, field.name)
+        ), str(probe)
     elif probe.interaction is Interaction.CONDITIONAL_DELETE:
         assert reply.status in {204, 400, 404, 405}, (str(probe), reply)
     else:

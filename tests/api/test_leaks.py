@@ -329,6 +329,7 @@ CONDITIONS = (
     "Observation?patient={subject}&_id={observation}",
     "Observation?encounter=Encounter/{encounter}",
 )
+HISTORIES = ("", "?_count=1", "?_since=2020-01-01", "?_at=2026-01-01T00:00:00Z", "?_since=x")
 PATCHES = ("content-type", "application/json-patch+json")
 PROBES = [
     *(
@@ -347,6 +348,15 @@ PROBES = [
         for method in ("GET", "HEAD")
         for n in NAMED
         for q in ("", "?_count=1")
+    ),
+    *(
+        Probe(interaction, method, f"/fhir/{path}{asked}")
+        for interaction, path in (
+            (Interaction.HISTORY_OF_TYPE, "Observation/_history"),
+            (Interaction.HISTORY_OF_ALL, "_history"),
+        )
+        for method in ("GET", "HEAD")
+        for asked in HISTORIES
     ),
     Probe(
         Interaction.HISTORY,
@@ -542,8 +552,6 @@ NO_ROUTE = [
         "/fhir/Patient/{subject}/$no-such",
         "/fhir/Patient/{subject}/Nothing",
         "/fhir/Observation/{observation}/_history/1/more",
-        "/fhir/Observation/_history?patient={subject}",
-        "/fhir/_history?patient={subject}",
         "/fhir/Nothing/{observation}",
         "/api/subjects/{subject}",
         "/fhir//Observation///{observation}",

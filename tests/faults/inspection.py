@@ -10,9 +10,10 @@ import usecases
 from usecases import Facts, operate, session
 
 from hilum.errors import HilumError, MalformedInputError, VerificationError
+from hilum.exchange.histories import look_up_version
 from hilum.exchange.node import Node
 from hilum.exchange.people import session_of
-from hilum.exchange.reading import look_up, look_up_version
+from hilum.exchange.reading import look_up
 from hilum.verifier.proof import verify_proof
 
 Check = Callable[[Node, Facts, dict[str, Any]], bool]
@@ -106,7 +107,7 @@ def _proof(node: Node, facts: Facts) -> Iterator[str]:
 
 def _resource(node: Node, facts: Facts, ack: dict[str, Any]) -> bool:
     own = session(node, facts[ack.get("by", "own")])
-    answer, _gone = look_up_version(node, own, ack["type"], ack["id"], ack["ver"])
+    answer, _gone = look_up_version(node, own, (ack["type"], ack["id"]), ack["ver"])
     bodies = [row.body for row in answer.rows]
     return len(bodies) == 1 and ack["sha"] in {None, usecases.digest(bodies[0])}
 

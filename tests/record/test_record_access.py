@@ -159,7 +159,7 @@ def compare(
         for index in range(len(rows)):
             found = shelf.record.read(shelf.conn, access, name, f"r{index}")
             assert (found is not None) == (f"r{index}" in expected)
-            versions = shelf.record.history(shelf.conn, access, name, f"r{index}", limit=9)
+            versions = shelf.record.history(shelf.conn, access, (name, f"r{index}"), limit=9)
             assert bool(versions) == (f"r{index}" in expected)
 
 

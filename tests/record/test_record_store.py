@@ -75,9 +75,9 @@ def test_an_update_makes_a_version_and_keeps_the_old_one(shelf: Any) -> None:
     old = shelf.record.vread(shelf.conn, shelf.access, "Observation", "o1", ver=1)
     assert json.loads(old.body)["valueString"] == "old"
     assert shelf.record.vread(shelf.conn, shelf.access, "Observation", "o1", ver=3) is None
-    versions = shelf.record.history(shelf.conn, shelf.access, "Observation", "o1", limit=10)
+    versions = shelf.record.history(shelf.conn, shelf.access, ("Observation", "o1"), limit=10)
     assert [(v.ver, v.method) for v in versions] == [(2, Method.UPDATE), (1, Method.CREATE)]
-    page = shelf.record.history(shelf.conn, shelf.access, "Observation", "o1", limit=10, before=2)
+    page = shelf.record.history(shelf.conn, shelf.access, ("Observation", "o1"), limit=10, below=2)
     assert [v.ver for v in page] == [1]
     assert shelf.record.check(shelf.conn) == []
 
@@ -92,7 +92,7 @@ def test_a_deleted_resource_is_absent_but_its_versions_stay(shelf: Any) -> None:
     assert shelf.record.vread(shelf.conn, shelf.access, "Observation", "o1", ver=1).ver == 1
     assert shelf.find("Observation") == []
     assert shelf.record.locate(shelf.conn, "Observation", "o1").deleted
-    versions = shelf.record.history(shelf.conn, shelf.access, "Observation", "o1", limit=9)
+    versions = shelf.record.history(shelf.conn, shelf.access, ("Observation", "o1"), limit=9)
     assert [(v.ver, v.method, v.body == b"") for v in versions] == [
         (2, Method.DELETE, True),
         (1, Method.CREATE, False),
@@ -107,7 +107,7 @@ def test_a_deleted_resource_can_come_back_with_the_next_version(shelf: Any) -> N
     [version] = shelf.record.apply(shelf.conn, [Update(shelf.cid, parsed(), "o1", 1)], 10)
     assert version.ver == 3
     assert shelf.find("Observation") == ["o1"]
-    versions = shelf.record.history(shelf.conn, shelf.access, "Observation", "o1", limit=9)
+    versions = shelf.record.history(shelf.conn, shelf.access, ("Observation", "o1"), limit=9)
     assert [v.ver for v in versions] == [3, 2, 1]
     assert shelf.record.check(shelf.conn) == []
 
@@ -161,9 +161,9 @@ def test_a_version_under_a_stricter_label_hides_with_it(shelf: Any) -> None:
     shelf.record.apply(shelf.conn, [Update(shelf.cid, parsed("down"), "down", Segment.NORMAL)], 9)
     record, conn = shelf.record, shelf.conn
     assert record.vread(conn, plain, "Observation", "up", ver=1) is None
-    assert record.history(conn, plain, "Observation", "up", limit=9) == []
+    assert record.history(conn, plain, ("Observation", "up"), limit=9) == []
     assert record.vread(conn, plain, "Observation", "down", ver=2) is None
-    assert [r.ver for r in record.history(conn, plain, "Observation", "down", limit=9)] == [3, 1]
+    assert [r.ver for r in record.history(conn, plain, ("Observation", "down"), limit=9)] == [3, 1]
 
 
 def test_an_action_that_is_not_permitted_finds_nothing(shelf: Any) -> None:
@@ -173,7 +173,7 @@ def test_an_action_that_is_not_permitted_finds_nothing(shelf: Any) -> None:
     reads = Access(shelf.cid, Action.READ, window)
     assert record.read(conn, reads, "Observation", "o1") is not None
     assert record.vread(conn, reads, "Observation", "o1", ver=1) is not None
-    assert record.history(conn, reads, "Observation", "o1", limit=9) == []
+    assert record.history(conn, reads, ("Observation", "o1"), limit=9) == []
     assert shelf.find("Observation", access=reads) == []
     searches = Access(shelf.cid, Action.SEARCH, window)
     assert record.read(conn, searches, "Observation", "o1") is None
@@ -351,7 +351,7 @@ class StoreMachine(RuleBasedStateMachine):
             own_id for own_id, versions in self.model.items() if versions[-1] is not None
         )
         for own_id, versions in self.model.items():
-            rows = record.history(conn, access, "Observation", own_id, limit=99)
+            rows = record.history(conn, access, ("Observation", own_id), limit=99)
             texts = [json.loads(r.body)["valueString"] if r.body else None for r in rows]
             assert texts == versions[::-1]
         assert record.check(conn) == []

@@ -78,6 +78,8 @@ class FhirRoutes:
             Interaction.DELETE: writes.delete,
             Interaction.CONDITIONAL_DELETE: writes.delete_where,
             Interaction.HISTORY: histories.of_instance,
+            Interaction.HISTORY_OF_TYPE: histories.of_type,
+            Interaction.HISTORY_OF_ALL: histories.of_type,
             Interaction.VREAD: reads.read_version,
             Interaction.EVERYTHING: operations.everything,
             Interaction.LASTN: operations.newest,

@@ -10,7 +10,8 @@ from hilum.api.negotiation import is_unchanged
 from hilum.api.outcomes import ABSENT, GONE
 from hilum.api.searching import deliver
 from hilum.api.wire import FHIR_JSON, Receive, Request, Response
-from hilum.exchange.reading import look_up, look_up_deletion, look_up_version
+from hilum.exchange.histories import look_up_version
+from hilum.exchange.reading import look_up, look_up_deletion
 
 if TYPE_CHECKING:
     from hilum.exchange.auditing import Shown
@@ -47,7 +48,7 @@ class ReadRoutes:
         kind, own_id, _word, version = request.path
         if not _VERSION.match(version):
             return ABSENT
-        answer, gone = look_up_version(self._node, session, kind, own_id, int(version))
+        answer, gone = look_up_version(self._node, session, (kind, own_id), int(version))
         await deliver(self._node, answer)
         if answer.rows:
             return _shown(request, answer.rows[0])

@@ -46,6 +46,8 @@ class Interaction(StrEnum):
     DELETE = "delete"
     CONDITIONAL_DELETE = "conditional-delete"
     HISTORY = "history"
+    HISTORY_OF_TYPE = "history-of-type"
+    HISTORY_OF_ALL = "history-of-all"
     VREAD = "vread"
     EVERYTHING = "everything"
     LASTN = "lastn"
@@ -153,6 +155,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "type/id/_history", Interaction.HISTORY, "history-instance", parameters=_HISTORIC
     ),
+    Route(
+        "GET", "type/_history", Interaction.HISTORY_OF_TYPE, "history-type", parameters=_HISTORIC
+    ),
+    Route("GET", "_history", Interaction.HISTORY_OF_ALL, "history-system", parameters=_HISTORIC),
     Route(
         "GET", "type/id/$everything", Interaction.EVERYTHING, "$everything",
         parameters=("start", "end", "_since", "_type", "_count"),

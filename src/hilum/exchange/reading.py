@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hilum.base.ids import CompartmentId, UnixMs
-from hilum.consent.asking import HISTORY, READ, SEARCH
+from hilum.consent.asking import READ, SEARCH
 from hilum.consent.decision import Decision
 from hilum.exchange.answering import (
     NOWHERE,
@@ -29,7 +29,7 @@ from hilum.exchange.answering import (
 from hilum.exchange.auditing import AUDIT_TYPE, read_audit
 from hilum.exchange.disclosing import Disclosed, draft_receipt
 from hilum.exchange.searching import find, find_all
-from hilum.record.change import Gone, Row
+from hilum.record.change import Gone
 from hilum.record.query import (
     parse_query,
 )
@@ -50,8 +50,6 @@ __all__ = [
     "find_all",
     "look_up",
     "look_up_deletion",
-    "look_up_history",
-    "look_up_version",
     "read",
     "search",
     "series_summary",
@@ -97,47 +95,6 @@ def look_up(node: Node, session: Session, type: str, id: str) -> Answer:
     elif shown is None and type == AUDIT_TYPE:
         shown = read_audit(node, conn, access, id)
     return answer_one(node, conn, session, (cid, READ, decision, now), shown)
-
-
-def look_up_version(
-    node: Node,
-    session: Session,
-    type: str,
-    id: str,
-    ver: int,
-) -> tuple[Answer, Gone | None]:
-    """Return one version of a resource; the second part says when that version is a deletion."""
-    conn, now = node.conn, node.clock()
-    cid = whose(node, conn, type, id)
-    decision, access = ask(node, conn, session, cid, HISTORY, now)
-    found = node.record.vread(conn, access, type, id, ver=ver)
-    row = found if isinstance(found, Row) else None
-    gone = found if isinstance(found, Gone) else None
-    shown = None if row is None else shown_of(row)
-    return answer_one(node, conn, session, (cid, HISTORY, decision, now), shown), gone
-
-
-def look_up_history(
-    node: Node,
-    session: Session,
-    type: str,
-    id: str,
-    *,
-    limit: int,
-    before: int | None,
-) -> Answer:
-    """Return versions of a resource, newest first; `following` carries the next version number."""
-    conn, now = node.conn, node.clock()
-    cid = whose(node, conn, type, id)
-    decision, access = ask(node, conn, session, cid, HISTORY, now)
-    rows = node.record.history(conn, access, type, id, limit=limit + 1, before=before)
-    shown = [shown_of(row) for row in rows[:limit]]
-    draft = draft_receipt(
-        node, conn, session, cid=chain_of(cid), action=HISTORY, decision=decision,
-        disclosed=[(each.body, each.seg) for each in shown], now=now,
-    )  # fmt: skip
-    following = (shown[-1].ver, 0) if len(rows) > limit else None
-    return Answer(tuple(shown), (draft,), following)
 
 
 def look_up_deletion(node: Node, session: Session, type: str, id: str) -> Gone | None:

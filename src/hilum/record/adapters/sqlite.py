@@ -17,6 +17,7 @@ from hilum.errors import ConflictError
 from hilum.record.access import Access, Action
 from hilum.record.adapters.bodies import Bodies, Seal
 from hilum.record.adapters.checking import list_problems
+from hilum.record.adapters.histories import list_changes, list_versions
 from hilum.record.adapters.layout import COLUMNS, SCHEMA, SCHEMA_1, SCHEMA_2, TABLES, Raw
 from hilum.record.adapters.reindexing import Indexes
 from hilum.record.adapters.searches import RecordSearches
@@ -36,6 +37,8 @@ from hilum.record.change import (
 )
 from hilum.record.index import Indexer, clinical_instant
 from hilum.record.keyed import KeyedHash
+from hilum.record.past import ALL, Past
+from hilum.record.past import Change as Place3
 from hilum.record.resource import parse_json
 from hilum.record.strings import KeyedStrings
 from hilum.record.types import type_name, type_number
@@ -265,29 +268,51 @@ class SqliteRecord(RecordSearches):
         current = self.read(conn, access, type, id)
         if current is not None and current.ver == ver:
             return current
-        rows = self._versions(conn, access, (type, id, "x.ver = ?", ver), 1)
-        if not rows:
+        rows = list_versions(conn, access, (type_number(type), id), ALL, below=ver + 1, limit=1)
+        if not rows or rows[0][4] != ver:
             return None
         row = rows[0]
         return self._bodies.row(row) if row[9] is not None else Gone(row[4], UnixMs(row[7]))
 
     def history(
-        self, conn: Connection, access: Access, type: str, id: str,
-        *, limit: int, before: int | None = None,
+        self, conn: Connection, access: Access, name: tuple[str, str], past: Past = ALL,
+        *, limit: int, below: int | None = None,
     ) -> list[Row]:  # fmt: skip
         """Return versions of a visible resource, newest first; a deletion has an empty body.
 
         Args:
             conn: a connection.
             access: with the action `HISTORY`.
-            type: resource type.
-            id: which resource.
+            name: type and id.
+            past: which of them.
             limit: at most so many.
-            before: only versions below this number.
+            below: only versions under this number.
         """
-        newest = 1 << 62 if before is None else before
-        rows = self._versions(conn, access, (type, id, "x.ver < ?", newest), limit)
+        number = type_number(name[0])
+        rows = list_versions(conn, access, (number, name[1]), past, below=below, limit=limit)
         return [self._bodies.row(row) for row in rows]
+
+    def changes(
+        self, conn: Connection, access: Access, type: str | None, past: Past,
+        *, after: Place3 | None, limit: int,
+    ) -> list[Row]:  # fmt: skip
+        """Return versions of what is visible in a compartment, last stored first.
+
+        Args:
+            conn: a connection.
+            access: with the action `HISTORY`.
+            type: only of this type; None for all.
+            past: which of them.
+            after: place of the last one already given, or None.
+            limit: at most so many.
+        """
+        cid = access.compartment
+        names = self.types_in(conn, cid) if type is None else [type]
+        found: list[Raw] = []
+        for number in map(type_number, names):
+            found += list_changes(conn, access, number, past, after=after, limit=limit)
+        found.sort(key=lambda row: (row[7], row[1], row[4]), reverse=True)
+        return [self._bodies.row(row) for row in found[:limit]]
 
     # -- the hashes that consent's windows name ---------------------------------------------------
 
@@ -355,23 +380,3 @@ class SqliteRecord(RecordSearches):
     def check(self, conn: Connection) -> list[str]:
         """Re-derive all index rows and facts from the opened bodies; return what differs."""
         return list(list_problems(conn, self._bodies, self._indexer))
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _versions(
-        self, conn: Connection, access: Access, where: tuple[str, str, str, int], limit: int
-    ) -> list[Raw]:
-        name, own_id, condition, number = where
-        kind = type_number(name)
-        action = Action.HISTORY
-        now, now_values = access_filter(access, action, kind, "r")
-        then, then_values = access_filter(access, action, kind, "x")
-        sql = (
-            f"select {COLUMNS} from (select * from resource where type = ? and id = ? union all"  # noqa: S608 - constant
-            " select h.* from resource c join history h on h.cid = c.cid and h.rid = c.rid"
-            " where c.type = ? and c.id = ?) x join resource r on r.rid = x.rid"
-            f" where {condition} and {then} and {now} order by x.ver desc limit ?"
-        )
-        return conn.execute(
-            sql, (kind, own_id, kind, own_id, number, *then_values, *now_values, limit)
-        ).fetchall()
