@@ -20,7 +20,7 @@ from hilum.api.outcomes import refusal, status_of
 from hilum.api.wire import Request, Response, parse_query_string
 from hilum.errors import HilumError, MalformedInputError
 from hilum.exchange.bundles import list_writes, write_all, write_entry
-from hilum.exchange.contributing import Done
+from hilum.exchange.settling import Done
 from hilum.record.bundle import Bundle, Entry, parse_bundle
 from hilum.record.outcome import Issue, Severity, outcome, outcome_of
 from hilum.record.resource import format_instant

@@ -18,8 +18,8 @@ from hilum.exchange.preparing import Existence, Expected
 from hilum.record.outcome import Issue, Severity, outcome
 
 if TYPE_CHECKING:
-    from hilum.exchange.contributing import Done
     from hilum.exchange.node import Node
+    from hilum.exchange.settling import Done
     from hilum.identity.session import Session
 
 __all__ = ["WriteRoutes"]

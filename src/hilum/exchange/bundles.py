@@ -9,11 +9,11 @@ from hilum.base.ids import FhirId
 from hilum.errors import ConflictError, HilumError, MalformedInputError
 from hilum.exchange.applying import place
 from hilum.exchange.conditions import MOVED
-from hilum.exchange.contributing import ATTEMPTS, Done, done_of, found_of, settle, settle_all
 from hilum.exchange.enrolling import Arrival, enrol, enrols
 from hilum.exchange.entries import Resolved, prepare, refuse_overlaps, resolve
 from hilum.exchange.examining import examine
 from hilum.exchange.people import new_uuid
+from hilum.exchange.settling import ATTEMPTS, Done, done_of, found_of, settle, settle_all
 from hilum.record.bundle import Bundle, Entry, Operation, plan
 
 if TYPE_CHECKING:

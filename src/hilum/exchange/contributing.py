@@ -8,21 +8,17 @@ moved on meanwhile the whole is done anew: of a thousand equal conditional creat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hilum.base.ids import FhirId
-from hilum.consent.asking import CONTRIBUTE
-from hilum.errors import ConflictError, MalformedInputError
-from hilum.exchange.applying import apply
-from hilum.exchange.conditions import MOVED, demand, look_for, one_of
-from hilum.exchange.disclosing import draft_receipt
+from hilum.errors import MalformedInputError
+from hilum.exchange.conditions import look_for, one_of
 from hilum.exchange.enrolling import Arrival, enrol, enrols
 from hilum.exchange.examining import Contents, examine
 from hilum.exchange.people import new_uuid
 from hilum.exchange.preparing import (
     ANY,
-    CONSENT,
     Existence,
     Expected,
     Prepared,
@@ -32,59 +28,28 @@ from hilum.exchange.preparing import (
     prepare_update,
 )
 from hilum.exchange.reading import deliver
-from hilum.record.change import Change, Create, Delete, Version
+from hilum.exchange.settling import Done, done_of, found_of, settle, settle_all, write
 
 if TYPE_CHECKING:
-    from hilum.base.sql import Connection
-    from hilum.exchange.answering import Shown
     from hilum.exchange.node import Node
     from hilum.identity.session import Session
 
 __all__ = [
-    "ATTEMPTS",
-    "Done",
     "Pairs",
     "create",
     "create_unless",
     "delete",
     "delete_where",
-    "done_of",
-    "found_of",
     "patch",
     "patch_where",
     "prepare_where",
-    "settle",
     "update",
     "update_where",
-    "write",
 ]
 
-_BUSY = ("busy", "others change this at the same time")
-ATTEMPTS = 12
-"""So often a change is tried again when others were quicker."""
 
 Pairs = Sequence[tuple[str, str]]
 """Name-value pairs of a condition."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a write.
-
-    Attributes:
-        body: the version's bytes; empty for a deletion.
-        updated: when the version was stored, ms.
-        is_new: True when there was nothing under this id, or it was deleted.
-        changed: False when nothing had to be done.
-    """
-
-    type: str
-    id: str
-    ver: int
-    body: bytes
-    updated: int
-    is_new: bool
-    changed: bool = True
 
 
 def create(node: Node, session: Session, type: str, body: bytes) -> Done:
@@ -275,9 +240,12 @@ def delete_where(
 ) -> list[Done]:
     """Delete what a search finds: one resource, or as many as the node's settings let at once.
 
+    Returns:
+        What was deleted; nothing where the search finds nothing.
+
     Raises:
         MalformedInputError: the condition is none.
-        AccessDeniedError: it finds none, or something that the session may not change.
+        AccessDeniedError: it finds something that the session may not change.
         ConflictError: it finds more than may be deleted at once, or another version is current.
         UnavailableError: the disk refuses.
     """
@@ -288,105 +256,10 @@ def delete_where(
         deliver(node, answer)
         if len(condition.ids) > most:
             one_of(condition)
-        names = condition.ids or ("",)
         prepared = [
-            prepare_delete(node, session, type, id=name, if_match=if_match) for name in names
+            prepare_delete(node, session, type, id=name, if_match=if_match)
+            for name in condition.ids
         ]
-        return [replace(prepared[0], condition=condition), *prepared[1:]]
+        return [replace(each, condition=condition) for each in prepared[:1]] + prepared[1:]
 
     return settle_all(node, session, attempt)
-
-
-def settle(node: Node, session: Session, attempt: Callable[[], Prepared | Done]) -> Done:
-    """Prepare and write one change; prepare it anew when others were quicker.
-
-    Raises:
-        ConflictError: others are quicker all the time.
-        MalformedInputError: as `write`.
-        UnavailableError: the disk refuses.
-    """
-    for _ in range(ATTEMPTS):
-        prepared = attempt()
-        if isinstance(prepared, Done):
-            return prepared
-        try:
-            return write(node, session, [prepared])[0]
-        except ConflictError as error:
-            if error.code not in prepared.again | {MOVED}:
-                raise
-    raise ConflictError(*_BUSY, hint="try again")
-
-
-def settle_all(node: Node, session: Session, attempt: Callable[[], list[Prepared]]) -> list[Done]:
-    """Prepare and write changes together; prepare them anew when others were quicker.
-
-    Raises:
-        ConflictError: others are quicker all the time.
-        MalformedInputError: as `write`.
-        UnavailableError: the disk refuses.
-    """
-    for _ in range(ATTEMPTS):
-        prepared = attempt()
-        again = frozenset({MOVED}).union(*(each.again for each in prepared))
-        try:
-            return write(node, session, prepared)
-        except ConflictError as error:
-            if error.code not in again:
-                raise
-    raise ConflictError(*_BUSY, hint="try again")
-
-
-def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Done]:
-    """Write prepared changes and their receipts in one commit: all or none.
-
-    Raises:
-        ConflictError: a version does not match, an id is taken, or a condition no longer holds
-            (code ``"moved"``).
-        MalformedInputError: a Consent says what terms cannot.
-        UnavailableError: the disk refuses.
-    """
-    at = node.clock()
-
-    def job(conn: Connection) -> list[Version]:
-        demand(node, conn, (each.condition for each in prepared if each.condition is not None))
-        versions = [apply(node, conn, each, at) for each in prepared]
-        drafts = [
-            draft_receipt(
-                node,
-                conn,
-                session,
-                cid=each.change.cid,
-                action=CONTRIBUTE,
-                decision=each.decision,
-                disclosed=[(version.body, version.seg)],
-                now=at,
-            )
-            for each, version in zip(prepared, versions, strict=True)
-        ]
-        node.journal.append(conn, drafts, entropy=node.entropy)
-        return versions
-
-    versions = node.writer.write(job)
-    for cid in {each.change.cid for each in prepared if _speaks_of_consent(each.change)}:
-        node.gatekeeper.forget(cid)
-    return [
-        done_of(version, is_new=isinstance(each.change, Create))
-        for each, version in zip(prepared, versions, strict=True)
-    ]
-
-
-def found_of(row: Shown) -> Done:
-    """Return what a conditional create found instead of making it."""
-    return Done(row.type, row.id, row.ver, row.body, row.updated, is_new=False, changed=False)
-
-
-def done_of(version: Version, *, is_new: bool) -> Done:
-    """Return what a written version came to."""
-    return Done(
-        version.type, version.id, version.ver, version.body, version.updated,
-        is_new=is_new, changed=version.changed,
-    )  # fmt: skip
-
-
-def _speaks_of_consent(change: Change) -> bool:
-    return (change.type if isinstance(change, Delete) else change.resource.type) == CONSENT

@@ -13,7 +13,6 @@ import msgspec
 from hilum.errors import ConflictError, HilumError, MalformedInputError
 from hilum.exchange.applying import place
 from hilum.exchange.conditions import Condition, look_for, one_of, pairs_of
-from hilum.exchange.contributing import Done, found_of
 from hilum.exchange.examining import examine
 from hilum.exchange.patches import fhirpath_patch, json_patch
 from hilum.exchange.preparing import (
@@ -26,6 +25,7 @@ from hilum.exchange.preparing import (
     prepare_update,
 )
 from hilum.exchange.reading import deliver
+from hilum.exchange.settling import Done, found_of
 from hilum.record.bundle import Entry, Operation, conditional_references
 from hilum.record.change import Delete
 
