@@ -13,8 +13,10 @@ from hilum.api.transactions import Asking, run_bundle
 from hilum.api.wire import FHIR_JSON, Receive, Request, Response
 from hilum.errors import MalformedInputError
 from hilum.exchange import contributing
+from hilum.exchange.committing import deposit
 from hilum.exchange.conditions import pairs_of
 from hilum.exchange.preparing import Existence, Expected
+from hilum.exchange.settling import done_of
 from hilum.record.outcome import Issue, Severity, outcome
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ __all__ = ["WriteRoutes"]
 
 _JSON = (b"content-type", FHIR_JSON)
 _EMPTY: tuple[()] = ()
+_INLINE = 64 * 1024
+"""Larger bodies are read in a thread, so that one of them does not hold the others up."""
 
 
 class WriteRoutes:
@@ -57,6 +61,11 @@ class WriteRoutes:
         """Answer ``POST type``, with or without If-None-Exist."""
         kind, condition = request.path[0], request.headers.get(b"if-none-exist")
         body = await read_resource(request, receive)
+        if condition is None and len(body) <= _INLINE:
+            ready = deposit(self._node, session, kind, body)
+            if ready is not None:
+                await self._node.writer.append(ready)
+                return _written(request, done_of(ready.resources[0].version, is_new=True))
         if condition is None:
             done = await asyncio.to_thread(contributing.create, self._node, session, kind, body)
         else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hilum.consent.decision import Decision
     from hilum.consent.policy import BasePolicy
     from hilum.exchange.datadir import DataDirectory, Settings
+    from hilum.exchange.depositing import Entry
     from hilum.exchange.gatekeeping import Gatekeeper
     from hilum.exchange.storage import Storage
     from hilum.exchange.writer import Writer
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from hilum.identity.session import Sessions
     from hilum.journal.adapters.sqlite import SqliteJournal
     from hilum.journal.adapters.tiles import TileStore
-    from hilum.journal.model import Draft
     from hilum.journal.receipt import Frame
     from hilum.ledger.adapters.sqlite import SqliteLedger
     from hilum.ledger.keys import Signer
@@ -100,7 +100,7 @@ class Node:
     settings: Settings
     clock: Callable[[], UnixMs]
     entropy: Callable[[int], bytes]
-    writer: Writer[Draft, tuple[int, str]]
+    writer: Writer[Entry, tuple[int, str]]
     readers: Readers
     gatekeeper: Gatekeeper
     record: SqliteRecord

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "CONSENT",
+    "VIRTUAL",
     "Existence",
     "Expected",
     "Prepared",
+    "permit_create",
     "prepare_create",
     "prepare_delete",
     "prepare_patch",
@@ -52,7 +54,7 @@ PATIENT_ASSERTED = (
 """How patient-entered data is marked. Source: HL7 v3 ObservationValue, "patient asserted"."""
 CONSENT = "Consent"
 _NOWHERE = CompartmentId(-1)
-_VIRTUAL = frozenset({"AuditEvent"})
+VIRTUAL = frozenset({"AuditEvent"})
 _UNNAMED = frozenset({"Patient", CONSENT})
 """Subjects are made by the custodian, and a directive's id follows from its terms."""
 
@@ -127,19 +129,33 @@ def prepare_create(
         MalformedInputError: about nobody or several people, or a Patient.
         AccessDeniedError: the gate refused; a receipt was written.
     """
-    resource, seg = contents
+    resource, _seg = contents
     _refuse_virtual(resource.type)
     if resource.type == "Patient":
         raise MalformedInputError(
             "new-subject", "a new subject is made by the custodian", where="Patient",
             hint="hilum subject add, or hilum import --subject new",
         )  # fmt: skip
+    permitted = permit_create(node, session, contents, id=id)
+    if not isinstance(permitted, Prepared):
+        _refuse(node, node.conn, session, *permitted)
+    return permitted
+
+
+def permit_create(
+    node: Node, session: Session, contents: Contents, *, id: FhirId | None
+) -> Prepared | tuple[CompartmentId, Decision]:
+    """Return the change when the gate permits it, else where and how it was refused.
+
+    Raises:
+        MalformedInputError: about nobody or several people.
+    """
+    resource, seg = contents
     conn = node.conn
-    subject = _subject_of(session, resource)
-    cid = node.record.compartment_of(conn, subject)
+    cid = node.record.compartment_of(conn, _subject_of(session, resource))
     decision, access = _ask(node, conn, session, _NOWHERE if cid is None else cid)
     if cid is None or not _may_write(session, access, resource.type, seg):
-        _refuse(node, conn, session, _NOWHERE if cid is None else cid, decision)
+        return _NOWHERE if cid is None else cid, decision
     change = Create(
         cid, resource, id or FhirId(new_uuid(node)), seg,
         author=session.reference, security=_marks(session),
@@ -368,26 +384,16 @@ def _note_refusal(
     node: Node, conn: Connection, session: Session, cid: CompartmentId, decision: Decision
 ) -> None:
     refused = Decision(Outcome.ABSENT, None, decision.reasons, decision.duties)
-    chain = NODE_CHAIN if cid < 0 else cid
-    node.writer.append_now(
-        draft_receipt(
-            node,
-            conn,
-            session,
-            cid=chain,
-            action=CONTRIBUTE,
-            decision=refused,
-            disclosed=(),
-            now=node.clock(),
-        )
-    )
+    draft = draft_receipt(
+        node, conn, session, cid=NODE_CHAIN if cid < 0 else cid, action=CONTRIBUTE,
+        decision=refused, disclosed=(), now=node.clock(),
+    )  # fmt: skip
+    node.writer.append_now(draft)
 
 
 def _refuse_virtual(type: str) -> None:
-    if type in _VIRTUAL:
-        raise MalformedInputError(
-            "not-supported", "receipts are written by the node only", where=type
-        )
+    if type in VIRTUAL:
+        raise MalformedInputError("not-supported", "the node alone writes receipts", where=type)
 
 
 def _marks(session: Session) -> tuple[bytes, ...]:

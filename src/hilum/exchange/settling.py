@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hilum.consent.asking import CONTRIBUTE
 from hilum.errors import ConflictError
 from hilum.exchange.applying import apply
+from hilum.exchange.committing import deposit_of, is_plain
 from hilum.exchange.conditions import MOVED, demand
 from hilum.exchange.disclosing import draft_receipt
 from hilum.exchange.preparing import CONSENT, Prepared
@@ -136,6 +137,10 @@ def write(node: Node, session: Session, prepared: Sequence[Prepared]) -> list[Do
         node.journal.append(conn, drafts, entropy=node.entropy)
         return versions
 
+    if prepared and all(is_plain(each) for each in prepared):
+        deposit = deposit_of(node, session, prepared, at)
+        node.writer.append_now(deposit)
+        return [done_of(ready.version, is_new=True) for ready in deposit.resources]
     versions = node.writer.write(job)
     for cid in {each.change.cid for each in prepared if _speaks_of_consent(each.change)}:
         node.gatekeeper.forget(cid)

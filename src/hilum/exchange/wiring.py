@@ -25,6 +25,7 @@ from hilum.exchange.datadir import (
     check_database,
     database_password,
 )
+from hilum.exchange.depositing import Entry, write_entries
 from hilum.exchange.disk import disk_errors
 from hilum.exchange.erasing import finish_erasures
 from hilum.exchange.gatekeeping import Gatekeeper
@@ -41,7 +42,6 @@ from hilum.journal.adapters.sqlite import SCHEMA as JOURNAL_SCHEMA
 from hilum.journal.adapters.sqlite import SCHEMA_NAMES as JOURNAL_NAMES
 from hilum.journal.adapters.sqlite import SqliteJournal
 from hilum.journal.adapters.tiles import TileStore
-from hilum.journal.model import Draft
 from hilum.ledger.adapters.sqlite import SCHEMA as LEDGER_SCHEMA
 from hilum.ledger.adapters.sqlite import SqliteLedger
 from hilum.ledger.genesis import Genesis, encode_genesis, parse_genesis
@@ -181,13 +181,13 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes, storage:
     journal = SqliteJournal(custodian.public, keyring)
     policy = load_policy(settings.policy)
 
-    def append(conn: Connection, drafts: Sequence[Draft]) -> list[tuple[int, str]]:
-        return journal.append(conn, drafts, entropy=os.urandom)
+    def append(conn: Connection, entries: Sequence[Entry]) -> list[tuple[int, str]]:
+        return write_entries((record, journal), conn, entries, entropy=os.urandom)
 
     readers = Readers(storage)
     memory = Memory(readers.connection, time.monotonic)
     renew = memory.renew if settings.database else None
-    writer: Writer[Draft, tuple[int, str]] = Writer(
+    writer: Writer[Entry, tuple[int, str]] = Writer(
         lambda: storage.writer(memory.take_turn), append, memory.forget
     )
     gatekeeper = Gatekeeper(directives, record, policy, renew)

@@ -69,7 +69,7 @@ class SqliteRecord(RecordSearches):
         strings = KeyedStrings(index_key)
         self._indexer = Indexer(self._keyed, strings)
         self._bodies = Bodies(seal, open)
-        self._writer = Writer(self._bodies, self._indexer)
+        self.rows = Writer(self._bodies, self._indexer)
         self.indexes = Indexes(self._bodies, self._indexer)
         super().__init__(self._keyed, strings, self._bodies)
 
@@ -122,30 +122,29 @@ class SqliteRecord(RecordSearches):
             ConflictError: an id is taken, a version does not match, or there is nothing to change.
             MalformedInputError: a segment mask names no segment.
         """
-        batch = self._writer.batch(conn)
+        batch = self.rows.batch(conn)
         versions: list[Version] = []
         for change in changes:
             if isinstance(change, Create):
                 versions.append(self._create(batch, change, at))
                 continue
-            self._writer.flush(conn, batch)
+            self.rows.flush(conn, batch)
             if isinstance(change, Update):
                 versions.append(self._update(conn, change, at))
             else:
                 versions.append(self._delete(conn, change, at))
-        self._writer.flush(conn, batch)
+        self.rows.flush(conn, batch)
         return versions
 
     def _create(self, batch: Batch, change: Create, at: UnixMs) -> Version:
-        version = stamped(change, batch.rid, 1, at)
-        self._writer.add(batch, version, tree_of(change, version), change.author)
-        return version
+        ready = self.rows.make_new(change, at)
+        return replace(ready.version, rid=self.rows.add(batch, ready))
 
     def _update(self, conn: Connection, change: Update, at: UnixMs) -> Version:
         current = self._demand(conn, change.resource.type, change)
         version = stamped(change, current[1], current[4] + 1, at)
-        self._writer.supersede(conn, current)
-        self._writer.replace(conn, version, tree_of(change, version), change.author)
+        self.rows.supersede(conn, current)
+        self.rows.replace(conn, version, tree_of(change, version), change.author)
         return version
 
     def _delete(self, conn: Connection, change: Delete, at: UnixMs) -> Version:
@@ -153,8 +152,8 @@ class SqliteRecord(RecordSearches):
         buried = current[9] is None
         ver = current[4] if buried else current[4] + 1
         if not buried:
-            self._writer.supersede(conn, current)
-            self._writer.bury(conn, current[1], ver, at)
+            self.rows.supersede(conn, current)
+            self.rows.bury(conn, current[1], ver, at)
         return Version(
             change.cid, current[1], change.type, change.id, ver, current[5], UnixMs(current[6]),
             UnixMs(current[7]) if buried else at, Method.DELETE, b"", changed=not buried,
@@ -190,15 +189,15 @@ class SqliteRecord(RecordSearches):
             stored.body,
         )  # fmt: skip
         if current is None:
-            batch = self._writer.batch(conn)
-            self._writer.add(batch, replace(version, rid=batch.rid), tree, stored.author)
-            self._writer.flush(conn, batch)
+            batch = self.rows.batch(conn)
+            self.rows.add(batch, self.rows.make(version, tree, stored.author))
+            self.rows.flush(conn, batch)
             return
-        self._writer.supersede(conn, current)
+        self.rows.supersede(conn, current)
         if tree is None:
-            self._writer.bury(conn, current[1], stored.ver, stored.at)
+            self.rows.bury(conn, current[1], stored.ver, stored.at)
         else:
-            self._writer.replace(conn, replace(version, rid=current[1]), tree, stored.author)
+            self.rows.replace(conn, replace(version, rid=current[1]), tree, stored.author)
 
     def erase(self, conn: Connection, cid: CompartmentId) -> int:
         """Delete a compartment with all its rows; return how many resources it had."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from hilum.base.ids import UnixMs
 from hilum.base.sql import Connection
@@ -12,10 +15,10 @@ from hilum.record.adapters.layout import INDEXES, POPULATION, Raw
 from hilum.record.change import Create, Method, Update, Version
 from hilum.record.index import Facts, Indexer, clinical_instant
 from hilum.record.resource import Tree, parse_json, stamp
-from hilum.record.rows import Rows, index_tuples
+from hilum.record.rows import IndexRows, Rows, index_tuples
 from hilum.record.types import type_number
 
-__all__ = ["Batch", "Writer", "erase_indexes", "insert_rows", "stamped", "tree_of"]
+__all__ = ["Batch", "Ready", "Writer", "erase_indexes", "insert_rows", "stamped", "tree_of"]
 
 _INSERT = "insert into resource values(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
 _REPLACE = (
@@ -24,6 +27,7 @@ _REPLACE = (
 )
 _BURY = "update resource set ver = ?, updated = ?, method = ?, body = null where rid = ?"
 _SUPERSEDE = "insert into history select * from resource where rid = ?"
+_IS_THERE = "select 1 from compartment where cid = ?"
 _NO_FACTS = Facts(b"", b"", b"", b"")
 
 _COLUMNS = INDEXES | POPULATION
@@ -74,6 +78,22 @@ class Batch:
     indexes: Rows = field(default_factory=lambda: {table: [] for table in _COLUMNS})
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """A new resource with everything made that needs no row number, by any thread.
+
+    Attributes:
+        version: what is stored; its `rid` is 0 until it is written.
+        rows: its index rows; None for a deletion.
+        facts: what the access filter looks at.
+        sealed: the packed, sealed body; None for a deletion.
+    """
+
+    version: Version
+    rows: IndexRows | None
+    facts: Facts
+    sealed: bytes | None
+
+
 class Writer:
     """Writes and removes the rows of resources; knows nothing of permissions or transactions.
 
@@ -92,29 +112,65 @@ class Writer:
         highest = conn.execute("select max(rid) from resource").fetchone()[0]
         return Batch((highest or 0) + 1)
 
-    def add(self, batch: Batch, version: Version, tree: Tree | None, author: str | None) -> None:
-        """Gather a resource that is new to the store; without a tree, a deletion.
+    def make(self, version: Version, tree: Tree | None, author: str | None) -> Ready:
+        """Make everything of a new resource that needs no row number; safe in any thread.
 
         Args:
-            batch: takes the rows; `version.rid` must be its `rid`.
             version: what is stored.
-            tree: the decoded resource, or None.
+            tree: the decoded resource, or None for a deletion.
             author: reference of who contributed it.
         """
-        facts, sealed = _NO_FACTS, None
-        if tree is not None:
-            rows = self._indexer.rows(tree, version.cid)
-            facts = self._indexer.facts(tree, rows, author)
-            sealed = self._bodies.close(version, author)
-            for table, tuples in index_tuples(rows, version.cid, version.ts, version.rid).items():
+        if tree is None:
+            return Ready(version, None, _NO_FACTS, None)
+        rows = self._indexer.rows(tree, version.cid)
+        facts = self._indexer.facts(tree, rows, author)
+        return Ready(version, rows, facts, self._bodies.close(version, author))
+
+    def make_new(self, change: Create, at: UnixMs) -> Ready:
+        """Make a new resource ready to be written, in any thread: stamped, indexed and sealed.
+
+        Args:
+            change: a validated resource; permission was asked before.
+            at: the time to store, ms.
+
+        Raises:
+            MalformedInputError: a segment mask names no segment.
+        """
+        version = stamped(change, 0, 1, at)
+        return self.make(version, tree_of(change, version), change.author)
+
+    def insert(self, conn: Connection, ready: Sequence[Ready]) -> None:
+        """Write new resources, all or none.
+
+        Args:
+            conn: inside a transaction.
+            ready: new resources of any compartments.
+
+        Raises:
+            ConflictError: an id is taken, or a compartment is not there any more.
+        """
+        for cid in {each.version.cid for each in ready if each.version.cid > 0}:
+            if conn.execute(_IS_THERE, (cid,)).fetchone() is None:
+                raise ConflictError("not-found", "there is no such record to write to")
+        batch = self.batch(conn)
+        for each in ready:
+            self.add(batch, each)
+        self.flush(conn, batch)
+
+    def add(self, batch: Batch, ready: Ready) -> int:
+        """Gather a resource that is new to the store; returns the row number it gets."""
+        version, facts, sealed, rid = ready.version, ready.facts, ready.sealed, batch.rid
+        if ready.rows is not None:
+            for table, tuples in index_tuples(ready.rows, version.cid, version.ts, rid).items():
                 batch.indexes[table] += tuples
         batch.resources.append((
-            version.cid, version.rid, type_number(version.type), version.id, version.ver,
+            version.cid, rid, type_number(version.type), version.id, version.ver,
             version.seg, version.ts, version.updated, version.method,
             self._indexer.keyed.reference(f"{version.type}/{version.id}"), facts.codes, facts.parts,
             facts.authors, facts.encounters, sealed,
         ))  # fmt: skip
         batch.rid += 1
+        return rid
 
     @staticmethod
     def flush(conn: Connection, batch: Batch) -> None:
