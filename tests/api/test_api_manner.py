@@ -139,8 +139,12 @@ def test_validators_save_the_way(edge: Edge, own: str, stored: str) -> None:
     ):
         reply = edge.ask("GET", stored, own, **headers)
         assert (reply.status, reply.body, reply.receipts) == (304, b"", 1)
-    for headers in ({"if_none_match": 'W/"9"'}, {"if_modified_since": LONG_AGO},
-                    {"if_modified_since": "never"}, {"if_none_match": 'W/"9"', "if_modified_since": at}):  # fmt: skip
+    for headers in (
+        {"if_none_match": 'W/"9"'},
+        {"if_modified_since": LONG_AGO},
+        {"if_modified_since": "never"},
+        {"if_none_match": 'W/"9"', "if_modified_since": at},
+    ):
         assert edge.ask("GET", stored, own, **headers).status == 200
 
 
