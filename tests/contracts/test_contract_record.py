@@ -17,10 +17,11 @@ WITHOUT = {
 }
 globals().update(suites.tests_of(suites.load("record/test_record_store.py"), without=WITHOUT))
 globals().update(suites.tests_of(suites.load("record/test_record_search.py"), without={}))
+globals().update(suites.tests_of(suites.load("record/test_record_access.py"), without={}))
 
 
-@pytest.fixture
-def shelf_class(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Any]]:
+@pytest.fixture(scope="module")
+def shelf_class(databases: Databases) -> Iterator[type[Any]]:
     """Stores on databases of the server."""
     taken: list[Any] = []
 
@@ -34,8 +35,9 @@ def shelf_class(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterat
             taken[-1].executescript = lambda _schema: None  # the tables are there
             return taken[-1]
 
-    monkeypatch.setattr(CONFTEST, "sqlite3", Lent())
-    yield CONFTEST.Shelf
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CONFTEST, "sqlite3", Lent())
+        yield CONFTEST.Shelf
     for conn in taken:
         databases.give_back(conn)
 

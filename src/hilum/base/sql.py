@@ -10,12 +10,12 @@ that no error has to be caught, which would cost a savepoint on PostgreSQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from hilum.errors import ConflictError, UnavailableError
 
-__all__ = ["Connection", "Cursor", "DatabaseError", "IntegrityError"]
+__all__ = ["Connection", "Cursor", "DatabaseError", "IntegrityError", "Lending"]
 
 Row = Any
 """A row: a tuple of what was selected."""
@@ -71,4 +71,27 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Let go of the connection."""
+        ...
+
+
+@runtime_checkable
+class Lending(Protocol):
+    """A connection without functions of this process: what they know is lent to it as rows instead."""
+
+    def lend(
+        self,
+        table: str,
+        columns: str,
+        *,
+        known: object,
+        rows: Callable[[], Sequence[Sequence[Any]]],
+    ) -> None:
+        """Let a table of this connection alone hold rows.
+
+        Args:
+            table: its name.
+            columns: their definitions.
+            known: what the rows follow from; the same again changes nothing.
+            rows: makes them.
+        """
         ...

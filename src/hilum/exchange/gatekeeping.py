@@ -126,6 +126,8 @@ class Gatekeeper:
             action: one action.
             now: the present.
         """
+        if self._renew is not None:
+            self._renew()
         key = (
             session.grantees,
             session.purpose,

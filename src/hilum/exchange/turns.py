@@ -15,12 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from hilum.base.ids import CompartmentId
+
 if TYPE_CHECKING:
     from hilum.base.sql import Connection
 
 __all__ = ["TRUST_S", "Memory"]
 
 _GENERATION = "select v from generation"
+_CHANGED = "select distinct cid, gone from changed where v > ?"
+_MOST_CHANGES = 1000
+"""After more than so many it is quicker to forget everything; the table keeps ten times as many."""
+_ALL = -1
+_NOBODYS = CompartmentId(-1)
 _TURN = "update writer_turn set turn = turn + 1 returning turn, (select v from generation)"
 TRUST_S = 0.5
 """Longest time that a change made by another process goes unnoticed, seconds."""
@@ -38,7 +45,10 @@ class Memory:
 
     Attributes:
         rows: forget what is remembered of rows; owned by the writer's thread.
-        decisions: forget every decision, session and opened key.
+        decisions: forget every decision and opened key.
+        sessions: forget every session.
+        changed: forget what was decided about a compartment.
+        gone: forget the keys of a compartment that was erased.
     """
 
     def __init__(self, reader: Callable[[], Connection], clock: Callable[[], float]) -> None:
@@ -46,6 +56,9 @@ class Memory:
         self._clock = clock
         self.rows: Sequence[Forget] = ()
         self.decisions: Sequence[Forget] = ()
+        self.sessions: Forget = _nothing
+        self.changed: Callable[[CompartmentId], None] = _nothing
+        self.gone: Callable[[CompartmentId], None] = _nothing
         self._last: int | None = None  # owned by the writer's thread
         self._until = float("-inf")
         self._generation: int | None = None
@@ -53,7 +66,7 @@ class Memory:
     def forget(self) -> None:
         """Forget everything: a transaction of ours was rolled back."""
         self._last = None
-        for forget in (*self.rows, *self.decisions):
+        for forget in (*self.rows, *self.decisions, self.sessions):
             forget()
 
     def take_turn(self, conn: Connection) -> None:
@@ -63,21 +76,37 @@ class Memory:
             for forget in self.rows:
                 forget()
         self._last = turn
-        self._note(generation)
+        self._note(conn, generation)
 
     def renew(self) -> None:
-        """Ask for the generation when the last answer is too old; forget decisions when it moved.
+        """Ask for the generation when the last answer is too old; forget what changed since.
 
         Raises:
             DatabaseError: it cannot be asked; nothing may be decided.
         """
         now = self._clock()
         if now >= self._until:
-            self._note(self._reader().execute(_GENERATION).fetchone()[0])
+            conn = self._reader()
+            self._note(conn, conn.execute(_GENERATION).fetchone()[0])
             self._until = now + TRUST_S
 
-    def _note(self, generation: int) -> None:
-        if generation != self._generation:
+    def _note(self, conn: Connection, generation: int) -> None:
+        seen = self._generation
+        if generation == seen:
+            return
+        self.sessions()
+        rows = None
+        if seen is not None and generation - seen < _MOST_CHANGES:
+            rows = conn.execute(_CHANGED, (seen,)).fetchall()
+        if rows is None or any(cid == _ALL for cid, _ in rows):
             for forget in self.decisions:
                 forget()
-            self._generation = generation
+        for cid, is_gone in rows or ():
+            self.changed(CompartmentId(cid))
+            if is_gone:
+                self.gone(CompartmentId(cid))
+        self._generation = generation
+
+
+def _nothing(_cid: CompartmentId = _NOBODYS) -> None:
+    """Forget nothing: what is not wired yet remembers nothing."""

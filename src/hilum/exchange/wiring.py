@@ -193,7 +193,10 @@ def _assemble(directory: DataDirectory, settings: Settings, key: bytes, storage:
     gatekeeper = Gatekeeper(directives, record, policy, renew)
     sessions = Sessions(lambda token_hash: identity.find(readers.connection(), token_hash), renew)
     memory.rows = (journal.forget, ledger.forget)
-    memory.decisions = (gatekeeper.forget_all, sessions.forget, keyring.forget)
+    memory.decisions = (gatekeeper.forget_all, keyring.forget)
+    memory.sessions = sessions.forget
+    memory.changed = gatekeeper.forget
+    memory.gone = keyring.forget_compartment
     node = Node(
         directory=directory,
         settings=settings,

@@ -27,11 +27,13 @@ class Crowd:
         self._group_of: dict[int, int] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._kinds: dict[int, Access] = {}
+        self._changes = 0
         for access in accesses:
             self.put(access)
 
     def put(self, access: Access) -> None:
         """Take in, or change, the access to one compartment."""
+        self._changes += 1
         if not access.permits:
             self._group_of.pop(access.compartment, None)
             return
@@ -44,11 +46,17 @@ class Crowd:
 
     def drop(self, cid: int) -> None:
         """Forget a compartment."""
+        self._changes += 1
         self._group_of.pop(cid, None)
 
     def group_of(self, cid: int) -> int | None:
         """Return the group of a compartment, or None: what ``permitted(cid)`` says in SQL."""
         return self._group_of.get(cid)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Return what differs whenever the compartments or their groups do, while this crowd lives."""
+        return id(self), self._changes
 
     def access_to(self, cid: CompartmentId) -> Access | None:
         """Return the access to one compartment, or None."""

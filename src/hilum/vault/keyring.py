@@ -196,6 +196,10 @@ class Keyring:
         self._generation += 1
         self._current, self._opened = {}, {}
 
+    def forget_compartment(self, cid: int) -> None:
+        """Drop the opened keys of a compartment that another process shredded."""
+        self._forget(cid)
+
     def holds(self, cid: int) -> bool:
         """Tell whether any key of the compartment exists."""
         return bool(self._store.segments(cid))

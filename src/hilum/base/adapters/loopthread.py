@@ -16,6 +16,7 @@ import uvloop
 __all__ = ["LoopThread"]
 
 T = TypeVar("T")
+_END_S = 5.0
 
 
 class _Call(Generic[T]):
@@ -64,7 +65,7 @@ class LoopThread:
         """Stop the loop and the thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
         try:

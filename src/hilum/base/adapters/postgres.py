@@ -117,6 +117,7 @@ class PostgresConnection:
         self._began = began
         self._conn: Any = None
         self._statements: OrderedDict[str, Any] = OrderedDict()
+        self._lent: dict[str, object] = {}  # table -> what its rows follow from
         self._open = False  # inside a transaction, as the caller sees it
         self._ask(self._connect)
 
@@ -163,6 +164,40 @@ class PostgresConnection:
             DatabaseError: the server refuses or is gone.
         """
         self._call(lambda: self._say(sql))
+
+    def lend(
+        self,
+        table: str,
+        columns: str,
+        *,
+        known: object,
+        rows: Callable[[], Sequence[Sequence[Any]]],
+    ) -> None:
+        """Let a table of this connection alone hold rows.
+
+        Args:
+            table: its name.
+            columns: their definitions.
+            known: what the rows follow from; the same again changes nothing.
+            rows: makes them.
+
+        Raises:
+            DatabaseError: the server refuses or is gone.
+        """
+        if self._lent.get(table) == known and self._conn is not None:
+            return
+        made = rows()
+        was_open = self._open
+        if not was_open:
+            self.script("begin read write")
+            self._open = True
+        self.script(f"create temp table if not exists {table}({columns}); truncate {table}")
+        self._ask(lambda: self._copy(BulkInsert(table, (), ""), made))
+        if was_open:
+            self._lent.pop(table, None)  # a rollback takes the rows back
+        else:
+            self._turn("commit", "commit")
+            self._lent[table] = known
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -235,6 +270,7 @@ class PostgresConnection:
 
     async def _connect(self) -> Rows:
         self._statements.clear()
+        self._lent.clear()
         settings = {"application_name": "hilum", "jit": "off", "timezone": "UTC"}
         if self._options.read_only:
             settings |= {"default_transaction_read_only": "on", "enable_seqscan": "off"}

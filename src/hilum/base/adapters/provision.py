@@ -32,8 +32,29 @@ create table writer_turn(turn bigint not null) with (fillfactor = 10);
 insert into writer_turn values (0);
 create table generation(v bigint not null) with (fillfactor = 10);
 insert into generation values (0);
+create table changed(v bigint not null, cid bigint not null, gone boolean not null);
+create index changed_v on changed(v);
 create function count_generation() returns trigger language plpgsql as $$
-  begin update generation set v = v + 1; return null; end $$;
+  begin
+    update generation set v = v + 1;
+    if tg_table_name = 'directive_use' then
+      insert into changed select g.v, -1, false from generation g;
+    end if;
+    return null;
+  end $$;
+create function count_compartments() returns trigger language plpgsql as $$
+  begin
+    update generation set v = v + 1;
+    insert into changed select g.v, t.cid, tg_table_name = 'compartment' from touched t, generation g;
+    delete from changed where v < (select v from generation) - 10000;
+    return null;
+  end $$;
+create trigger directive_version_begins after insert on directive_version
+  referencing new table as touched for each statement execute function count_compartments();
+create trigger directive_version_counts after update on directive_version
+  referencing new table as touched for each statement execute function count_compartments();
+create trigger compartment_goes after delete on compartment
+  referencing old table as touched for each statement execute function count_compartments();
 create table wrapped_key(
   cid bigint not null, segment bigint not null, epoch bigint not null, wrapped bytea not null,
   primary key(cid, segment, epoch));
@@ -42,12 +63,22 @@ create table shredded(cid bigint primary key, epoch bigint not null);
     """
 create index receipt_of_leaf on receipt(substr(leaf, 1, 16));
 """,
+    """
+set local check_function_bodies = off;
+create function permitted(bigint) returns bigint language sql stable
+  as 'select c.grp from crowd c where c.cid = $1';
+create function has_part(bytea, bigint, text) returns boolean language sql stable
+  as 'select position(c.grams in $1) > 0 from crowd_part c where c.part = $3 and c.cid = $2';
+create function min(double precision, double precision) returns double precision
+  language sql immutable parallel safe return least($1, $2);
+""",
 )
 """What PostgreSQL needs beside the stores' tables, by schema version."""
 
-COUNTED = ("directive", "directive_version", "directive_use", "emergency", "token", "reader")
-"""Tables of which a change makes remembered decisions and sessions worthless. Shredding is not one: the
-rows that it leaves are deleted next, together with the directives, and that counts."""
+COUNTED = ("directive_use", "token", "reader")
+"""Tables of which a change makes remembered sessions worthless. Every change of directives and broken
+glass counts the compartment's version up, and that is counted with the compartment. Shredding is not
+counted: the rows that it leaves are deleted next, and their compartment with them."""
 
 
 def migrate(conn: PostgresConnection, migrations: Sequence[str]) -> int:

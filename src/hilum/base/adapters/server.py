@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from hilum.base.adapters.loopthread import LoopThread
 from hilum.base.adapters.postgres import Options, PostgresConnection
@@ -33,6 +34,7 @@ class PostgresServer:
         self._url = url
         self._password = password
         self._migrations = migrations
+        self._made: WeakSet[PostgresConnection] = WeakSet()  # so that none outlives the thread
 
     def prepare(self) -> None:
         """Bring the schema up to date and see that what is committed is on the disk.
@@ -58,7 +60,9 @@ class PostgresServer:
         Raises:
             DatabaseError: the server is not there.
         """
-        return PostgresConnection(self._thread, Options(self._url, self._password), began)
+        made = PostgresConnection(self._thread, Options(self._url, self._password), began)
+        self._made.add(made)
+        return made
 
     def reader(self) -> Connection:
         """Return a connection that only reads.
@@ -67,7 +71,9 @@ class PostgresServer:
             DatabaseError: the server is not there.
         """
         options = Options(self._url, self._password, read_only=True, patience_s=_READER_PATIENCE_S)
-        return PostgresConnection(self._thread, options)
+        made = PostgresConnection(self._thread, options)
+        self._made.add(made)
+        return made
 
     def settle(self, conn: Connection) -> None:
         """Do nothing: what the server keeps of deleted rows in its log is its operator's to keep short."""
@@ -79,7 +85,9 @@ class PostgresServer:
             yield f"{row[0]} pages with wrong checksums since the counters were reset"
 
     def close(self) -> None:
-        """Stop the thread; the connections must be closed."""
+        """Close what connections are left, and stop the thread."""
+        for conn in list(self._made):
+            conn.close()
         self._thread.close()
 
 

@@ -2,7 +2,7 @@
 
 ``permitted(cid)`` and ``has_part(grams, cid, text)`` are functions of the connection: they let the
 filter of very many accesses, and the look for parts of names under the key of each compartment, stand
-in the SQL.
+in the SQL. A server has no such functions: it is lent the rows that they would answer from.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hilum.base.sql import Connection
+from hilum.base.sql import Connection, Lending
+from hilum.record.adapters.statement import Statement
 from hilum.record.crowd import Crowd
 from hilum.record.strings import KeyedStrings
 
@@ -47,7 +48,7 @@ class Functions:
     @staticmethod
     def is_known(conn: Connection) -> bool:
         """Tell whether an engine can be given the functions."""
-        return isinstance(conn, sqlite3.Connection)
+        return isinstance(conn, sqlite3.Connection | Lending)
 
     def _attach(self, conn: Connection) -> None:
         # a thread has few connections; to make a function anew would forget prepared statements
@@ -65,10 +66,31 @@ class Functions:
             return
         self._attach(conn)
         self._local.crowd = crowd
+        if isinstance(conn, Lending):
+            conn.lend(
+                "crowd",
+                "cid bigint primary key, grp bigint not null",
+                known=(crowd, crowd.state),  # kept, so that no other crowd gets its number
+                rows=lambda: [(cid, crowd.group_of(cid)) for cid in crowd],
+            )
         try:
             yield
         finally:
             self._local.crowd = None
+
+    def prepare(self, conn: Connection, crowd: Crowd | None, statement: Statement) -> None:
+        """Let ``has_part`` answer on a connection to a server: it cannot ask for keyed hashes."""
+        if crowd is None or "has_part(" not in statement.text or not isinstance(conn, Lending):
+            return
+        texts = sorted({value for value in statement.values if isinstance(value, str)})
+        conn.lend(
+            "crowd_part",
+            "cid bigint not null, part text not null, grams bytea not null, primary key(part, cid)",
+            known=(crowd, crowd.state, texts),
+            rows=lambda: [
+                (cid, text, self._strings.grams(text, cid)) for text in texts for cid in crowd
+            ],
+        )
 
     def _permitted(self, cid: int) -> int | None:
         crowd: Crowd | None = getattr(self._local, "crowd", None)

@@ -63,6 +63,7 @@ class Searcher:
             with self._functions.asking(conn, sight.crowd):
                 driver = self._driver(conn, query, conditions, home)
                 statement = search_in(query, conditions, home, driver, after=after, limit=limit)
+                self._functions.prepare(conn, sight.crowd, statement)
                 rows = conn.execute(statement.text, statement.values).fetchall()
             found += [(row[:_WIDTH], (*row[_WIDTH:], row[6], row[1])) for row in rows]
         if len(parts) > 1:
@@ -80,6 +81,7 @@ class Searcher:
             with self._functions.asking(conn, sight.crowd):
                 driver = self._driver(conn, query, conditions, home)
                 statement = count_in(query, conditions, home, driver, most=left)
+                self._functions.prepare(conn, sight.crowd, statement)
                 total += conn.execute(statement.text, statement.values).fetchone()[0]
             if most is not None and total >= most:
                 break

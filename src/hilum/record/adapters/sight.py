@@ -148,5 +148,5 @@ def _any_of(statement: Statement, columns: list[str], hashes: Iterable[int]) -> 
     words = [value.to_bytes(8, "little", signed=True) for value in sorted(hashes)]
     if not words:
         return
-    tests = [f"instr({column}, ?)" for word in words for column in columns]
+    tests = [f"instr({column}, ?) > 0" for word in words for column in columns]
     statement.add(f"and ({' or '.join(tests)})", *(word for word in words for _ in columns))
