@@ -10,7 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from hilum.api.transactions import run_bundle
+from hilum.api.negotiation import Returns
+from hilum.api.transactions import Asking, run_bundle
+from hilum.api.wire import Request, Response
 from hilum.errors import AccessDeniedError
 from hilum.exchange import clinical, contributing, demo, reindexing, wiring
 from hilum.exchange.answering import Answer
@@ -243,6 +245,10 @@ def delete(node: Node, facts: Facts, ack: Ack) -> None:
     ack(kind="receipts", more=1)
 
 
+def _reads_nothing(_request: Request) -> Response:
+    raise AssertionError("no entry reads")
+
+
 def transaction(node: Node, facts: Facts, ack: Ack) -> None:
     who = facts["subject"]
     one, two = observation(who, 63), observation(who, 64, id=facts["first"])
@@ -253,7 +259,10 @@ def transaction(node: Node, facts: Facts, ack: Ack) -> None:
     ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     own = session(node, facts["own"])
-    answer = run_bundle(node, own, json.dumps(bundle).encode(), "http://localhost/fhir")
+    answer = run_bundle(
+        node, json.dumps(bundle).encode(),
+        Asking(own, "http://localhost/fhir", Returns.MINIMAL, _reads_nothing),
+    )  # fmt: skip
     said = json.loads(answer.body)["entry"]
     assert [each["response"]["status"][:3] for each in said] == ["201", "200", "204"]
     where = said[0]["response"]["location"].split("/")
@@ -278,7 +287,10 @@ def enrol(node: Node, facts: Facts, ack: Ack) -> None:
     ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     desk = session(node, facts["desk"])
-    answer = run_bundle(node, desk, json.dumps(bundle).encode(), "http://localhost/fhir")
+    answer = run_bundle(
+        node, json.dumps(bundle).encode(),
+        Asking(desk, "http://localhost/fhir", Returns.MINIMAL, _reads_nothing),
+    )  # fmt: skip
     for each in json.loads(answer.body)["entry"]:
         kind, name = each["response"]["location"].split("/")[:2]
         ack(kind="resource", type=kind, id=name, ver=1, sha=None, by="desk")
