@@ -185,6 +185,37 @@ def test_a_pattern_cannot_run_away(pattern: str, call: str) -> None:
     answer(f"'{'a' * 400}!'.{call.format(pattern)}", PATIENT)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        ("b|" + "a?" * 30 + "c", 30),
+        ("b|(a?){30}c", 30),
+        ("b|" + "(?:a|a)" * 30 + "c", 30),
+        ("b|a*a*a*c", 3000),
+        ("b|(?:a+)+c", 30),
+        ("b|(?<n>a*)*c", 30),
+        ("b|a{1,9}a{1,9}a{1,9}a{1,9}a{1,9}a{1,9}a{1,9}a{1,9}c", 3000),
+    ],
+)
+def test_a_replacement_cannot_run_away(pattern: str, count: int) -> None:
+    # the b is found, so that the places of all matches are looked for
+    assert answer(f"'b{'a' * count}'.replaceMatches('{pattern}', 'x')", PATIENT) is None
+
+
+def test_a_replacement_cannot_grow_without_end() -> None:
+    long = "'" + "y" * 8000 + "'"
+    assert answer(f"'{'a' * 4000}'.replaceMatches('a', {long})", PATIENT) is None
+
+
+def test_a_plain_pattern_replaces_in_a_text_of_ordinary_length() -> None:
+    found = answer(
+        r"'Patient.name.given'.replaceMatches('\\..*', '') & 'ab'.replaceMatches('(a)(b)', '$2$1')",
+        PATIENT,
+    )
+    assert found is not None
+    assert found[0].value == "Patientba"
+
+
 def test_an_error_shows_no_value() -> None:
     with pytest.raises(MalformedInputError) as caught:
         compile_fhirpath("name.given + 1").evaluate(PATIENT)

@@ -1,8 +1,8 @@
 """Regular expressions without catastrophes.
 
 Searching is done by an engine whose time is linear in the text. Replacing needs the places of the
-matches, which only Python's backtracking engine tells: it is asked only for patterns in which no
-repetition lies inside another and at most two are unbounded, over short texts.
+matches, which only Python's backtracking engine tells: it is asked only when a bound on its steps,
+made from the repetitions and choices of the pattern and the length of the text, is small.
 
 Source: HL7 FHIRPath N1, "matches", "replaceMatches": single-line mode, partial matching.
 """
@@ -16,13 +16,18 @@ import jsonschema_rs
 
 from hilum.record.fhirpath.frame import refuse
 
-__all__ = ["MAX_TEXT", "is_match", "limited", "replaced"]
+__all__ = ["MAX_COST", "MAX_TEXT", "cost", "is_match", "limited", "replaced"]
 
 MAX_PATTERN = 2048
 MAX_TEXT = 1 << 20
 """Longest text searched or made, in characters."""
-_MAX_REPLACED = 8192
+MAX_COST = 20_000_000
+"""Most steps that one replacement may take."""
 _REPEAT = re.compile(r"[*+]|\{\d+,\d*\}")
+_OPTION = re.compile(r"(?<![*+?}(])\?")
+_NESTED = re.compile(r"[*+}]\{|\?\{|[*+]\+")
+_GROUP_HEAD = re.compile(r"\(\?(?::|P?<\w+>)")
+_QUANTIFIERS = frozenset("*+?{")
 _SKIPPED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _GROUP_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\d))")
 
@@ -69,62 +74,80 @@ def is_match(pattern: str, text: str, *, whole: bool = False) -> bool | None:
     return bool(searcher.is_valid(text))
 
 
-def replaced(pattern: str, text: str, substitution: str) -> str | None:
-    """Return the text with every match replaced; None when the pattern cannot be used safely.
+def cost(pattern: str, length: int) -> int:
+    """Return how many steps replacing takes at most, as a rough bound.
+
+    Every repetition may try each length at each start, every choice doubles what is tried; a
+    repetition of what repeats or chooses has no bound worth naming.
 
     Args:
         pattern: a regular expression.
-        text: at most 8,192 characters when the pattern repeats anything.
+        length: of the text, in characters.
+    """
+    bare = _GROUP_HEAD.sub("(", _SKIPPED.sub("x", pattern))
+    if _NESTED.search(bare) or not _is_flat(bare):
+        return MAX_COST + 1
+    repeats = len(_REPEAT.findall(bare))
+    choices = bare.count("|") + len(_OPTION.findall(bare))
+    if repeats > 8 or choices > 24:
+        return MAX_COST + 1
+    return int((length + 1) ** (repeats + 1)) << choices
+
+
+def replaced(pattern: str, text: str, substitution: str) -> str | None:
+    """Return the text with every match replaced; None when that is not safe or grows too long.
+
+    Args:
+        pattern: a regular expression, of at most `MAX_COST` for the text.
+        text: any.
         substitution: may refer to groups as ``$1`` or ``${name}``.
     """
     found = is_match(pattern, text)
     if not found:
         return text if found is False else None
-    compiled = _replacer(pattern)
-    if compiled is None or len(text) > _MAX_REPLACED:
+    compiled = _replacer(pattern) if cost(pattern, len(text)) <= MAX_COST else None
+    if compiled is None:
         return None
-    names = compiled.groupindex
+    parts: list[str] = []
+    end = size = 0
+    for match in compiled.finditer(text):
+        parts += (text[end : match.start()], _filled(substitution, match))
+        end = match.end()
+        size += len(parts[-1])
+        if size > MAX_TEXT:
+            return None
+    return "".join((*parts, text[end:]))
 
-    def put(match: re.Match[str]) -> str:
-        def group(reference: re.Match[str]) -> str:
-            key = reference[1] or reference[2]
-            number = int(key) if key.isdigit() else names.get(key, -1)
-            return (match[number] or "") if 0 <= number <= compiled.groups else ""
 
-        return _GROUP_REFERENCE.sub(group, substitution)
+def _filled(substitution: str, match: re.Match[str]) -> str:
+    def group(reference: re.Match[str]) -> str:
+        key = reference[1] or reference[2]
+        number = int(key) if key.isdecimal() else match.re.groupindex.get(key, -1)
+        return (match[number] or "") if 0 <= number <= match.re.groups else ""
 
-    return compiled.sub(put, text)
+    return _GROUP_REFERENCE.sub(group, substitution)
 
 
 @lru_cache(maxsize=512)
 def _replacer(pattern: str) -> re.Pattern[str] | None:
-    if not _is_tame(pattern):
-        return None
     try:
         return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", pattern), re.DOTALL)
     except (re.error, OverflowError, RecursionError):
         return None
 
 
-def _is_tame(pattern: str) -> bool:
-    bare = _SKIPPED.sub("x", pattern)
-    if len(_REPEAT.findall(bare)) > 2:
-        return False
-    depth_repeats = [False]
-    at = 0
-    while at < len(bare):
-        char = bare[at]
+def _is_flat(bare: str) -> bool:
+    """Tell whether no group that repeats or chooses is itself repeated."""
+    busy = [False]
+    for at, char in enumerate(bare):
         if char == "(":
-            depth_repeats.append(False)
-        elif char == ")" and len(depth_repeats) > 1:
-            inner = depth_repeats.pop()
-            repeated = _REPEAT.match(bare, at + 1) is not None or bare[at + 1 : at + 2] == "{"
-            if inner and repeated:
+            busy.append(False)
+        elif char == ")" and len(busy) > 1:
+            inner = busy.pop()
+            is_repeated = bare[at + 1 : at + 2] in _QUANTIFIERS
+            if inner and is_repeated:
                 return False
-            depth_repeats[-1] |= inner or repeated
-        elif _REPEAT.match(bare, at) or char == "{":
-            depth_repeats[-1] = True
-        elif char == "|" and len(depth_repeats) > 1:
-            depth_repeats[-1] = True  # alternatives under a repetition may overlap
-        at += 1
+            busy[-1] |= inner or is_repeated
+        elif char in "*+?{|":
+            busy[-1] = True
     return True

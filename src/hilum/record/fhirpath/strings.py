@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hilum.record.fhirpath.frame import Frame, Step, refuse
 from hilum.record.fhirpath.items import EMPTY, Items, made
-from hilum.record.fhirpath.patterns import MAX_TEXT, is_match, limited, replaced
+from hilum.record.fhirpath.patterns import MAX_COST, MAX_TEXT, cost, is_match, limited, replaced
 from hilum.record.fhirpath.signature import Arguments, Function, Make
 from hilum.record.fhirpath.values import single
 
@@ -96,12 +96,20 @@ def _matches_full(text: str, pattern: object, *, offset: int) -> bool:
     return found
 
 
-def _replace_matches(text: str, pattern: object, substitution: object, *, offset: int) -> str:
-    regex = _needed(pattern, offset)
-    found = replaced(regex, text, _needed(substitution, offset)) if regex else text
-    if found is None:
-        refuse("the pattern cannot be used", offset, hint="repeat nothing inside a group")
-    return limited(found, offset)
+def _replace_matches(arguments: Arguments, offset: int) -> Step:
+    def step(items: Items, frame: Frame) -> Items:
+        text = _text(items, offset)
+        regex, substitution = (_text(argument(frame), offset) for argument in arguments)
+        if text is None or regex is None or substitution is None:
+            return EMPTY
+        # an empty pattern replaces nothing, as the official tests have it
+        frame.spend(1 + min(cost(regex, len(text)), MAX_COST) // 64)
+        found = replaced(regex, text, substitution) if regex else text
+        if found is None:
+            refuse("the pattern cannot be used on this text", offset, hint="fewer repetitions")
+        return made(limited(found, offset))
+
+    return step
 
 
 def _substring(arguments: Arguments, offset: int) -> Step:
@@ -234,7 +242,7 @@ STRINGS = {
     "replace": _row(_replace, 2, "String"),
     "matches": _row(_matches, 1, "Boolean"),
     "matchesFull": _row(_matches_full, 1, "Boolean"),
-    "replaceMatches": _row(_replace_matches, 2, "String"),
+    "replaceMatches": Function(_replace_matches, 2, 2, gives="String", takes="String"),
     "encode": _row(_encode, 1, "String"),
     "decode": _row(_decode, 1, "String"),
     "escape": _row(_escape, 1, "String"),
