@@ -24,6 +24,8 @@ POINTS: dict[str, tuple[str, ...]] = {
     "transaction": ("commit exchange.settling:write",),
     "enrolment": (
         "commit vault.adapters.keyfile:SqliteKeyStore._change",
+        "commit vault.adapters.keyfile:SqliteKeyStore._change",
+        "commit vault.adapters.keyfile:SqliteKeyStore._change",
         "commit exchange.enrolling:enrol",
     ),
     "subject add": (
