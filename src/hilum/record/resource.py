@@ -157,13 +157,17 @@ def _refuse_twin(items: list[tuple[str, Any]]) -> None:
         raise MalformedInputError("twin-key", "a key stands twice in one object", where=safe)
 
 
-@lru_cache(maxsize=64)
 def format_instant(at: UnixMs) -> str:
     """Return the FHIR instant of a clock value, in UTC with milliseconds."""
     seconds, millis = divmod(at, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{_format_second(seconds)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _format_second(at_s: int) -> str:
+    text = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     # strftime does not pad years below 1000 on every platform
-    return f"{text.rjust(19, '0')}.{millis:03d}Z"
+    return text.rjust(19, "0")
 
 
 def stamp(
