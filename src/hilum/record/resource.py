@@ -157,7 +157,7 @@ def _refuse_twin(items: list[tuple[str, Any]]) -> None:
         raise MalformedInputError("twin-key", "a key stands twice in one object", where=safe)
 
 
-def format_instant(at: UnixMs) -> str:
+def format_instant(at: int) -> str:
     """Return the FHIR instant of a clock value, in UTC with milliseconds."""
     seconds, millis = divmod(at, 1000)
     return f"{_format_second(seconds)}.{millis:03d}Z"
