@@ -434,7 +434,8 @@ def initialise(root: Path, ack: Ack) -> None:
 
 
 def migrate(root: Path, ack: Ack) -> None:
-    wiring.MIGRATIONS = (*wiring.MIGRATIONS, EXTRA_SCHEMA)
+    if EXTRA_SCHEMA not in wiring.MIGRATIONS:  # a refused attempt is made again in the same process
+        wiring.MIGRATIONS = (*wiring.MIGRATIONS, EXTRA_SCHEMA)
     with opened(root):
         ack(kind="schema", version=len(wiring.MIGRATIONS))
 
