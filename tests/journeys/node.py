@@ -21,8 +21,8 @@ import httpx
 from hilum.cli.link import call
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-_START_S = 20.0
-_STOP_S = 20.0
+_START_S = 60.0
+_STOP_S = 60.0
 _ANSWER_S = 60.0
 
 
