@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -64,6 +65,22 @@ def test_a_resource_gets_the_segments_that_its_content_calls_for(
     resource: Any, segments: Any
 ) -> None:
     assert label(resource) == segments
+    for raw in (json.dumps(resource), json.dumps(resource, indent=1), _spelt(json.dumps(resource))):
+        assert label(resource, raw.encode()) == segments
+
+
+def _spelt(text: str) -> str:
+    """The same JSON with every letter c of keys and values spelt as an escape."""
+    return text.replace("c", "\\u0063")
+
+
+def test_bytes_never_hide_a_code_that_the_tree_holds() -> None:
+    codes = re.findall(r'"([^"]{3,})"', files("hilum.consent").joinpath("labels.toml").read_text())
+    for code in codes:
+        for system in (SCT, LOINC, ICD, ACT, "urn:oid:2.16.840.1.113883.6.90"):
+            resource = condition(system, code)
+            for text in (json.dumps(resource), json.dumps(resource).replace("/", "\\/")):
+                assert label(resource, text.encode()) == label(resource)
 
 
 @pytest.mark.parametrize("place", ["reasonCode", "category", "component", "contained", "activity"])

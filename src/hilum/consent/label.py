@@ -7,6 +7,7 @@ shows it. A medication named by reference is labelled where it is, not where it 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _ICD10 = frozenset(
         "urn:oid:2.16.840.1.113883.6.90",
     }
 )
+_ICD10_MARK = re.compile("|".join(re.escape(system) for system in _ICD10).encode())
+_CODE = re.compile(rb'"code"\s*:\s*"([^"]*)"')
 _SNOMED = ("http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96")
 _LOINC = ("http://loinc.org", "urn:oid:2.16.840.1.113883.6.1")
 _RXNORM = ("http://www.nlm.nih.gov/research/umls/rxnorm", "urn:oid:2.16.840.1.113883.6.88")
@@ -51,6 +54,7 @@ _TABLES = {
 class _Rules:
     version: int
     codes: Mapping[tuple[str, str], int]
+    bare: frozenset[bytes]
     icd10: Mapping[str, int]
     types: Mapping[str, int]
     opaque: Mapping[str, tuple[str, ...]]
@@ -58,15 +62,19 @@ class _Rules:
     sources: tuple[str, ...]
 
 
-def label(resource: Mapping[str, Any]) -> int:
+def label(resource: Mapping[str, Any], raw: bytes | None = None) -> int:
     """Return the mask of segments of a resource.
 
     Args:
         resource: FHIR R4 JSON.
+        raw: the bytes that it was read from, where they are at hand: most resources hold no code that
+            any rule names, and the bytes tell that without a walk over the whole tree.
     """
     rules = _rules()
     kind = resource.get("resourceType", "")
-    mask = rules.types.get(kind, 0) | _from_codes(resource, rules)
+    mask = rules.types.get(kind, 0)
+    if raw is None or _may_hold_codes(raw, rules):
+        mask |= _from_codes(resource, rules)
     meta = resource.get("meta")
     if isinstance(meta, dict):
         mask |= _from_meta(meta, mask, rules)
@@ -80,6 +88,17 @@ def label(resource: Mapping[str, Any]) -> int:
 def labels_version() -> int:
     """Return the version of the rules, to know what must be labelled anew."""
     return _rules().version
+
+
+def _may_hold_codes(raw: bytes, rules: _Rules) -> bool:
+    r"""Tell whether bytes may hold a code that a rule names; never False when they do.
+
+    Escapes that could spell a key, a code or a system otherwise (``\u``, ``\/``) are not read but
+    taken for a yes; the other escapes stand for characters that no listed code has.
+    """
+    if b"\\u" in raw or b"\\/" in raw or _ICD10_MARK.search(raw) is not None:
+        return True
+    return not rules.bare.isdisjoint(_CODE.findall(raw))
 
 
 def _from_codes(resource: Mapping[str, Any], rules: _Rules) -> int:
@@ -149,6 +168,7 @@ def _rules() -> _Rules:
     return _Rules(
         version=data["version"],
         codes=codes,
+        bare=frozenset(code.encode() for _system, code in codes),
         icd10=icd10,
         types={name: _mask(segment) for segment, names in data["types"].items() for name in names},
         opaque={kind: tuple(names) for kind, names in data["opaque"].items()},

@@ -27,7 +27,9 @@ def examine(body: bytes, *, type: str | None = None) -> Contents:
             "structure", "the body is of another type than the URL", where="resourceType"
         )
     validate(resource)
-    return resource, _label_whole(resource.tree)
+    if resource.type == "Bundle":
+        return resource, _label_whole(resource.tree)
+    return resource, label(resource.tree, resource.raw)
 
 
 def _label_whole(tree: Tree) -> int:
