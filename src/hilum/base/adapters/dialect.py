@@ -16,7 +16,7 @@ PARTITIONED = frozenset(
 )
 """Tables whose rows belong to one compartment each and are always asked for with it."""
 PARTITIONS = 8
-"""Chosen by counting locks, not by a trial: a statement on two tables stays within a backend's 16 fast slots."""
+"""Chosen by counting, not by a trial: a statement on two tables stays within a backend's 16 fast locks."""
 
 _MARK = re.compile(r"'[^']*'|\?")
 _ORDERED = re.compile(r" cross join (\w+(?: \w+)?) on ")
